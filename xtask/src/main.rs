@@ -1,0 +1,113 @@
+//! `cargo xtask …`: everything that a developer or CI runs. One line per task here, one file per task beside.
+
+mod bench;
+mod build;
+mod demo;
+mod install;
+mod lint;
+mod process;
+mod setup;
+mod test;
+mod tidy;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use lexopt::{Arg, Parser};
+
+/// One task: what is typed, what it does, who does it.
+struct Task {
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    run: fn(Parser) -> Result<()>,
+}
+
+const TASKS: &[Task] = &[
+    Task::new("setup", "[--test]", "get the BPF toolchain; with --test also what the tests run", setup::task),
+    Task::new("build", "[--release]", "the BPF object, then target/{debug,release}/tracer", build::task),
+    Task::new(
+        "test",
+        "[--only unit|e2e] [FILTER]",
+        "build, lint, tidy and every test; what CI runs",
+        test::task,
+    ),
+    Task::new("lint", "", "format and clippy, warnings are errors", lint::task),
+    Task::new("tidy", "", "the architecture's invariants, as checks", tidy::task),
+    Task::new("demo", "", "trace a small leaking service for 10 s", demo::task),
+    Task::new("bench", "[ARG …]", "what tracing costs per call, against its floor", bench::task),
+    Task::new(
+        "install",
+        "[--root DIR]",
+        "program, man page and completions to DIR (/usr/local)",
+        install::task,
+    ),
+    Task::new("help", "", "this list", help),
+];
+
+impl Task {
+    const fn new(
+        name: &'static str,
+        usage: &'static str,
+        about: &'static str,
+        run: fn(Parser) -> Result<()>,
+    ) -> Self {
+        Self { name, usage, about, run }
+    }
+}
+
+fn main() -> ExitCode {
+    match dispatch(Parser::from_env()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(mut args: Parser) -> Result<()> {
+    let name = match args.next()? {
+        None | Some(Arg::Long("help") | Arg::Short('h')) => "help".to_owned(),
+        Some(Arg::Value(name)) => name.to_string_lossy().into_owned(),
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    match TASKS.iter().find(|task| task.name == name) {
+        Some(task) => (task.run)(args),
+        None => bail!("there is no task {name:?}: `cargo xtask help` lists what there is"),
+    }
+}
+
+fn help(args: Parser) -> Result<()> {
+    no_more(args)?;
+    println!("cargo xtask TASK\n");
+    for Task { name, usage, about, .. } in TASKS {
+        println!("  {:<35} {about}", format!("{name} {usage}"));
+    }
+    Ok(())
+}
+
+/// Refuses whatever is left on the command line.
+fn no_more(mut args: Parser) -> Result<()> {
+    match args.next()? {
+        None => Ok(()),
+        Some(arg) => Err(arg.unexpected().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_task_is_refused_with_the_way_to_the_list() {
+        let error = dispatch(Parser::from_args(["tets"])).expect_err("a typo is not a task");
+        assert!(error.to_string().contains("cargo xtask help"), "{error}");
+    }
+
+    #[test]
+    fn a_task_without_arguments_refuses_one() {
+        assert!(dispatch(Parser::from_args(["help", "--all"])).is_err());
+    }
+}
