@@ -1,0 +1,104 @@
+//! What a probe tells its program: which target, which function, and where its arguments are.
+
+/// Where an allocator function keeps what it is asked for (System V AMD64 ABI argument numbers, from 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Argument {
+    /// `f(size)`: malloc, valloc, pvalloc.
+    Size = 0,
+    /// `f(count, size)`: calloc.
+    CountSize = 1,
+    /// `f(old, size)`: realloc.
+    OldSize = 2,
+    /// `f(alignment, size)`: aligned_alloc, memalign.
+    AlignSize = 3,
+    /// `f(out, alignment, size)`: posix_memalign, which returns an error number.
+    OutAlignSize = 4,
+    /// `f(pointer, …)`: free, free_sized, free_aligned_sized.
+    Pointer = 5,
+}
+
+impl Argument {
+    /// The value in a cookie, or `None` if no variant has it.
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0 => Self::Size,
+            1 => Self::CountSize,
+            2 => Self::OldSize,
+            3 => Self::AlignSize,
+            4 => Self::OutAlignSize,
+            5 => Self::Pointer,
+            _ => return None,
+        })
+    }
+}
+
+/// The 64-bit attach cookie of a probe.
+///
+/// | bits | meaning |
+/// |---|---|
+/// | 0..16 | slot index |
+/// | 16..24 | function index in the slot's plan |
+/// | 24..32 | [`Argument`] |
+/// | 32..40 | bytes that SP has moved down between the function's entry and the probe |
+/// | 40 | the function may tail-jump into another probed function |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cookie {
+    /// Slot index.
+    pub slot: u16,
+    /// Function index in the slot's plan.
+    pub function: u8,
+    /// Where the arguments are.
+    pub argument: Argument,
+    /// Bytes that SP has moved down since the entry.
+    pub shift_bytes: u8,
+    /// The function may tail-jump into another probed function.
+    pub may_tail_jump: bool,
+}
+
+impl Cookie {
+    /// Packs the cookie.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.slot as u64
+            | (self.function as u64) << 16
+            | (self.argument as u64) << 24
+            | (self.shift_bytes as u64) << 32
+            | (self.may_tail_jump as u64) << 40
+    }
+
+    /// Unpacks a cookie; `None` if the argument kind is unknown.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Option<Self> {
+        let Some(argument) = Argument::from_bits((bits >> 24) as u8) else { return None };
+        Some(Self {
+            slot: bits as u16,
+            function: (bits >> 16) as u8,
+            argument,
+            shift_bytes: (bits >> 32) as u8,
+            may_tail_jump: bits >> 40 & 1 == 1,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_survives_the_round_trip() {
+        for bits in 0..6 {
+            let argument = Argument::from_bits(bits).expect("all of 0..6 are variants");
+            let cookie = Cookie {
+                slot: 0xfffe,
+                function: 31,
+                argument,
+                shift_bytes: 200,
+                may_tail_jump: bits % 2 == 0,
+            };
+            assert_eq!(Cookie::from_bits(cookie.to_bits()), Some(cookie));
+        }
+        assert_eq!(Cookie::from_bits(0xff << 24), None);
+    }
+}

@@ -1,0 +1,77 @@
+//! Records in the ring buffers.
+
+/// Kind of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum EventKind {
+    /// A [`StackEvent`] and its frames.
+    Stack = 1,
+    /// A followed process executed another program; no payload.
+    Exec = 2,
+    /// A followed process has a new child; `value` is the child's pid.
+    Fork = 3,
+    /// A followed process reached the loader's rendezvous: its mappings have changed.
+    Loaded = 4,
+}
+
+/// Why a stack ends before the thread's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum StopReason {
+    /// It does not: the frame pointer chain ended with 0.
+    Complete = 0,
+    /// [`crate::abi::MAX_FRAMES`] reached.
+    Depth = 1,
+    /// The frame pointer does not lead to another frame.
+    NoFramePointer = 2,
+    /// The stack could not be read.
+    ReadFault = 3,
+    /// A return address belongs to another tool's return probe.
+    ForeignReturnProbe = 4,
+}
+
+impl StopReason {
+    /// The variant of a number in a record.
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Option<Self> {
+        Some(match bits {
+            0 => Self::Complete,
+            1 => Self::Depth,
+            2 => Self::NoFramePointer,
+            3 => Self::ReadFault,
+            4 => Self::ForeignReturnProbe,
+            _ => return None,
+        })
+    }
+}
+
+/// Begins every record.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct EventHeader {
+    /// An [`EventKind`].
+    pub kind: u32,
+    /// Thread group id.
+    pub tgid: u32,
+    /// Depends on the kind.
+    pub value: u64,
+}
+
+/// A stack seen for the first time; `frames` return addresses of 8 bytes follow, leaf first.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct StackEvent {
+    /// `value` is the key in `SITES`.
+    pub header: EventHeader,
+    /// Slot index.
+    pub slot: u32,
+    /// Return addresses that follow.
+    pub frames: u32,
+    /// A [`StopReason`].
+    pub stop: u32,
+    /// Explicit padding.
+    pub _reserved: u32,
+}
+
+const _: () = assert!(size_of::<EventHeader>() == 16);
+const _: () = assert!(size_of::<StackEvent>() == 32);

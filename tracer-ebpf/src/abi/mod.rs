@@ -1,0 +1,25 @@
+//! The binary contract between the BPF programs and user space.
+//!
+//! Every type is `repr(C)` with explicit sizes, no `bool`, no `usize`, no implicit padding, and asserts its
+//! size beside its definition. An unknown value on the way up is counted by `collect`, never a panic.
+
+pub mod cookie;
+pub mod counter;
+pub mod event;
+#[cfg(feature = "user")]
+mod pod;
+pub mod record;
+pub mod slot;
+
+pub use cookie::{Argument, Cookie};
+pub use counter::{Counter, FunctionTotals, SlotTotals};
+pub use event::{EventHeader, EventKind, StackEvent, StopReason};
+pub use record::{InFlight, LiveBlock, LiveKey, Moved, SiteRecord, ThreadKey};
+pub use slot::{Followed, Range, Slot, TextRanges};
+
+/// Targets that one tracer can watch at a time (a slot is one image of one process).
+pub const MAX_SLOTS: u32 = 256;
+/// Functions with totals of their own per slot.
+pub const MAX_FUNCTIONS: u32 = 32;
+/// Frames kept per stack, leaf first.
+pub const MAX_FRAMES: usize = 127;

@@ -1,0 +1,67 @@
+//! What user space tells the programs about one target.
+
+/// A half-open range of addresses in the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Range {
+    /// First address.
+    pub start: u64,
+    /// First address after the range.
+    pub end: u64,
+}
+
+/// Ranges that hold the bodies of one target's allocator functions.
+pub const MAX_NESTED: usize = 16;
+/// Executable ranges of one target; neighbours are merged by user space until they fit.
+pub const MAX_TEXT: usize = 128;
+
+/// One image of one process: a fork, and an exec, begin a new slot.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Slot {
+    /// 1 while events count; set after all probes are in place, cleared before the first detach.
+    pub counting: u32,
+    /// Thread group id in the initial pid namespace.
+    pub tgid: u32,
+    /// Used entries of `nested`.
+    pub nested_len: u32,
+    /// Explicit padding.
+    pub _reserved: u32,
+    /// Seeds the stack hashes, random per run.
+    pub seed: u64,
+    /// Where the kernel's return trampoline lies in the target.
+    pub trampoline: u64,
+    /// Tail jumps announced by an outer function in mode `alloc` and not yet seen by the inner one.
+    pub pending_tails: u64,
+    /// Hull of `nested`: one comparison answers for nearly every caller.
+    pub nested_hull: Range,
+    /// Bodies of the probed functions and of the allocator's own helpers: a call from there is nested.
+    pub nested: [Range; MAX_NESTED],
+}
+
+/// The executable ranges of a slot, sorted by address; unused entries are `u64::MAX..u64::MAX`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct TextRanges {
+    /// Sorted, not overlapping.
+    pub ranges: [Range; MAX_TEXT],
+}
+
+const _: () = assert!(size_of::<Slot>() == 56 + 16 * MAX_NESTED);
+const _: () = assert!(size_of::<TextRanges>() == 16 * MAX_TEXT);
+const _: () = assert!(MAX_TEXT.is_power_of_two(), "the search in BPF masks its index");
+
+/// A process whose life the programs report: key its tgid, value of `FOLLOWED`.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Followed {
+    /// Slot that counts for it, or `u32::MAX`.
+    pub slot: u32,
+    /// Sum of [`HOLD_AT_EXEC`] and [`HOLD_AT_LOADER`].
+    pub hold: u32,
+}
+
+/// Stop the process (SIGSTOP) at its next exec, for user space to attach.
+pub const HOLD_AT_EXEC: u32 = 1;
+/// Stop the process at its loader's rendezvous.
+pub const HOLD_AT_LOADER: u32 = 2;
