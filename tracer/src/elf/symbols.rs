@@ -1,0 +1,183 @@
+//! Functions by name or by address, from `.dynsym` and `.symtab`.
+//!
+//! Each question is one pass over a table; no index is built, since a process asks a handful of questions.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use object::elf;
+
+use crate::elf::{Image, Section};
+use crate::units::ElfVaddr;
+
+/// Bytes of an `Elf64_Sym`.
+const SYMBOL_BYTES: usize = 24;
+/// In `.gnu.version`: the version is not the one that a new program is linked with.
+const VERSION_HIDDEN: u16 = 0x8000;
+/// Longest name that is read: C++ has names of many kilobytes, nobody asks for them.
+const MAX_NAME_BYTES: usize = 512;
+
+/// The table that a symbol is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// `.dynsym`: what other objects see; survives `strip`.
+    Dynamic,
+    /// `.symtab`: everything, unless stripped.
+    Static,
+}
+
+/// A defined function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    /// Without its version.
+    pub name: String,
+    /// Its entry; of a resolver if [`Symbol::is_indirect`].
+    pub address: ElfVaddr,
+    /// Its size, 0 if the table does not say it.
+    pub size_bytes: u64,
+    /// The table.
+    pub table: Table,
+    /// `STT_GNU_IFUNC`: the address is that of a function that picks the function.
+    pub is_indirect: bool,
+    /// The version that new programs are linked with, or no version at all.
+    pub is_default_version: bool,
+    /// Known only inside its own file.
+    pub is_local: bool,
+}
+
+/// One entry of a table whose name has not been read.
+struct Entry {
+    name: usize,
+    address: ElfVaddr,
+    size_bytes: u64,
+    is_indirect: bool,
+    is_local: bool,
+    is_hidden: bool,
+}
+
+impl Image {
+    /// The defined functions with one of these names, `.dynsym` first.
+    #[must_use]
+    pub fn functions_named(&self, names: &[&str]) -> Vec<Symbol> {
+        let wanted: HashSet<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
+        let longest = names.iter().map(|name| name.len()).max().unwrap_or(0);
+        self.functions(|_| true, |name| wanted.contains(name), longest)
+    }
+
+    /// The defined functions that begin at one of these addresses, `.dynsym` first.
+    #[must_use]
+    pub fn functions_at(&self, addresses: &[ElfVaddr]) -> Vec<Symbol> {
+        let wanted: HashSet<ElfVaddr> = addresses.iter().copied().collect();
+        self.functions(|entry| wanted.contains(&entry.address), |_| true, MAX_NAME_BYTES)
+    }
+
+    /// The defined functions of both tables that begin in a range, `.dynsym` first.
+    #[must_use]
+    pub fn functions_between(&self, range: Range<ElfVaddr>) -> Vec<Symbol> {
+        self.functions(|entry| range.contains(&entry.address), |_| true, MAX_NAME_BYTES)
+    }
+
+    /// The functions that other objects can call and that begin in a range.
+    #[must_use]
+    pub fn exported_functions_between(&self, range: Range<ElfVaddr>) -> Vec<Symbol> {
+        let wanted = |entry: &Entry| !entry.is_local && !entry.is_hidden && range.contains(&entry.address);
+        let mut found = Vec::new();
+        self.scan(Table::Dynamic, &wanted, &|_| true, MAX_NAME_BYTES, &mut found);
+        found
+    }
+
+    fn functions(
+        &self,
+        entry: impl Fn(&Entry) -> bool,
+        name: impl Fn(&[u8]) -> bool,
+        longest: usize,
+    ) -> Vec<Symbol> {
+        let mut found = Vec::new();
+        self.scan(Table::Dynamic, &entry, &name, longest, &mut found);
+        self.scan(Table::Static, &entry, &name, longest, &mut found);
+        found
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        want_entry: &dyn Fn(&Entry) -> bool,
+        want_name: &dyn Fn(&[u8]) -> bool,
+        longest: usize,
+        found: &mut Vec<Symbol>,
+    ) {
+        let kind = match table {
+            Table::Dynamic => elf::SHT_DYNSYM,
+            Table::Static => elf::SHT_SYMTAB,
+        };
+        let Some(section) = self.sections().iter().find(|s| s.kind == kind.0) else { return };
+        let strings = usize::try_from(section.link).ok().and_then(|link| self.sections().get(link));
+        let Some(strings) = strings.and_then(|s| self.contents(s)) else { return };
+        let Some(symbols) = self.contents(section) else { return };
+        let versions = self.versions(table).unwrap_or_default();
+        for (index, bytes) in symbols.chunks_exact(SYMBOL_BYTES).enumerate() {
+            let Some(entry) = function(bytes).filter(|entry| want_entry(entry)) else { continue };
+            let Some((name, version)) = split_name(&strings, entry.name, longest) else { continue };
+            if !want_name(name) {
+                continue;
+            }
+            let hidden = versions.get(index * 2..index * 2 + 2);
+            let is_old = hidden.is_some_and(|v| u16::from_le_bytes([v[0], v[1]]) & VERSION_HIDDEN != 0);
+            found.push(Symbol {
+                name: String::from_utf8_lossy(name).into_owned(),
+                address: entry.address,
+                size_bytes: entry.size_bytes,
+                table,
+                is_indirect: entry.is_indirect,
+                is_default_version: !is_old && version != Version::Old,
+                is_local: entry.is_local,
+            });
+        }
+    }
+
+    /// One number per symbol of `.dynsym`, empty if the object has no versions.
+    fn versions(&self, table: Table) -> Option<Vec<u8>> {
+        let is_versions = |s: &&Section| s.kind == elf::SHT_GNU_VERSYM.0;
+        let section = self.sections().iter().find(is_versions).filter(|_| table == Table::Dynamic)?;
+        self.contents(section)
+    }
+}
+
+/// A table's entry, if it is a defined function.
+fn function(bytes: &[u8]) -> Option<Entry> {
+    let word = |at: usize, len: usize| {
+        bytes[at..at + len].iter().rev().fold(0_u64, |value, &byte| value << 8 | u64::from(byte))
+    };
+    let (kind, binding) = (bytes[4] & 0xf, bytes[4] >> 4);
+    let is_indirect = kind == elf::STT_GNU_IFUNC.0;
+    let is_function = is_indirect || kind == elf::STT_FUNC.0;
+    let (section, address) = (word(6, 2), word(8, 8));
+    // An undefined symbol may have an address too: that of its PLT entry in a program at a fixed address.
+    if !is_function || section == u64::from(elf::SHN_UNDEF.0) || address == 0 {
+        return None;
+    }
+    let visibility = bytes[5] & 3;
+    Some(Entry {
+        name: usize::try_from(word(0, 4)).ok()?,
+        address: ElfVaddr(address),
+        size_bytes: word(16, 8),
+        is_indirect,
+        is_local: binding == elf::STB_LOCAL.0,
+        is_hidden: visibility == elf::STV_HIDDEN.0 || visibility == elf::STV_INTERNAL.0,
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Default,
+    Old,
+}
+
+/// A name without its version: `.symtab` has `free@@V` for the default version and `cfree@V` for an old one.
+fn split_name(strings: &[u8], at: usize, longest: usize) -> Option<(&[u8], Version)> {
+    let rest = strings.get(at..)?;
+    let window = &rest[..rest.len().min(longest + 1)];
+    let end = window.iter().position(|&byte| byte == 0 || byte == b'@')?;
+    let is_old = rest[end] == b'@' && rest.get(end + 1) != Some(&b'@');
+    Some((&rest[..end], if is_old { Version::Old } else { Version::Default }))
+}

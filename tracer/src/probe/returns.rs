@@ -1,0 +1,126 @@
+//! Where a return probe is allowed. The rules protect the target: each, when broken, makes it crash or hang.
+//!
+//! A [`ReturnPoint`] can only be made here, from a [`Permit`] and a placement that has not moved SP.
+
+use crate::allocator::Role;
+use crate::mode::Mode;
+use crate::probe::Placement;
+use crate::units::FileOffset;
+use crate::unwind::Extent;
+
+/// A place for a return probe: the function cannot be unwound through, and its return address is on top of
+/// the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReturnPoint {
+    offset: FileOffset,
+}
+
+/// Why a function has no return probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoReturn {
+    /// Only entries are wanted.
+    #[error("mode alloc looks at entries only")]
+    NotWanted,
+    /// A freeing function returns nothing.
+    #[error("it returns nothing")]
+    Frees,
+    /// An exception that passes the kernel's trampoline finds no frame there and ends the process.
+    #[error("it has a language-specific data area: an exception through a return probe ends the process")]
+    HasLsda,
+    /// C++ `operator new` without `nothrow`.
+    #[error("it may throw: an exception through a return probe ends the process")]
+    Throws,
+    /// The kernel would swap a saved register instead of the return address.
+    #[error("SP has moved by {0} bytes at the probe: the kernel would replace the wrong word")]
+    StackMoved(u8),
+}
+
+/// Says that a function may have a return probe, if its probe lies where SP has not moved.
+pub(super) struct Permit(());
+
+/// Checks everything that does not depend on the place of the probe.
+pub(super) fn permit<'a>(
+    mode: Mode,
+    role: Role,
+    mut names: impl Iterator<Item = &'a str>,
+    extent: &Extent,
+) -> Result<Permit, NoReturn> {
+    if role == Role::Frees {
+        return Err(NoReturn::Frees);
+    }
+    if names.any(throws) {
+        return Err(NoReturn::Throws);
+    }
+    if extent.has_lsda {
+        return Err(NoReturn::HasLsda);
+    }
+    match mode {
+        Mode::Alloc => Err(NoReturn::NotWanted),
+        Mode::Live => Ok(Permit(())),
+    }
+}
+
+impl ReturnPoint {
+    /// The probe's own place, if SP there is what it was at the entry.
+    pub(super) fn new(_permit: Permit, probe: FileOffset, placement: &Placement) -> Result<Self, NoReturn> {
+        match placement.shift_bytes {
+            0 => Ok(Self { offset: probe }),
+            shift => Err(NoReturn::StackMoved(shift)),
+        }
+    }
+
+    /// Where the return probe goes in the file: the same instruction as the entry's probe, one trap for both.
+    #[must_use]
+    pub fn file_offset(&self) -> FileOffset {
+        self.offset
+    }
+}
+
+/// `operator new` and `operator new[]`, but not their forms that take `std::nothrow`.
+fn throws(name: &str) -> bool {
+    (name.starts_with("_Znw") || name.starts_with("_Zna")) && !name.contains("St9nothrow_t")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::ElfVaddr;
+
+    fn placement(shift_bytes: u8) -> Placement {
+        Placement {
+            offset_from_entry: 9,
+            shift_bytes,
+            emulated: true,
+            instruction: "push rbp".into(),
+            note: None,
+        }
+    }
+
+    fn try_return(
+        mode: Mode,
+        role: Role,
+        name: &str,
+        has_lsda: bool,
+        shift: u8,
+    ) -> Result<FileOffset, NoReturn> {
+        let extent = Extent { start: ElfVaddr(0x1000), end: ElfVaddr(0x1100), has_lsda };
+        let permit = permit(mode, role, std::iter::once(name), &extent)?;
+        ReturnPoint::new(permit, FileOffset(0x1009), &placement(shift)).map(|point| point.file_offset())
+    }
+
+    /// Check that every rule forbids on its own.
+    #[test]
+    fn a_return_needs_all_rules() {
+        use Mode::{Alloc, Live};
+        use Role::{Allocates, Frees};
+        let point = Ok(FileOffset(0x1009));
+        assert_eq!(try_return(Live, Allocates, "malloc", false, 0), point);
+        assert_eq!(try_return(Alloc, Allocates, "malloc", false, 0), Err(NoReturn::NotWanted));
+        assert_eq!(try_return(Live, Frees, "free", false, 0), Err(NoReturn::Frees));
+        assert_eq!(try_return(Live, Allocates, "malloc", true, 0), Err(NoReturn::HasLsda));
+        assert_eq!(try_return(Live, Allocates, "malloc", false, 8), Err(NoReturn::StackMoved(8)));
+        assert_eq!(try_return(Live, Allocates, "_Znwm", false, 0), Err(NoReturn::Throws));
+        assert_eq!(try_return(Live, Allocates, "_ZnamSt11align_val_t", false, 0), Err(NoReturn::Throws));
+        assert_eq!(try_return(Live, Allocates, "_ZnwmRKSt9nothrow_t", false, 0), point);
+    }
+}

@@ -1,0 +1,256 @@
+//! What a process has mapped, with the files held open.
+//!
+//! Each mapped file is opened once, through `/proc/PID/map_files` (which also reaches deleted files and other
+//! mount namespaces) or the target's root. The open file is what probes, symbols and code bytes are read from,
+//! so all of it still works when the process, its container or the file's name is gone.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
+use tracer_ebpf::abi::Range;
+
+/// A file that some target has mapped.
+#[derive(Debug)]
+pub struct MappedFile {
+    /// Held open.
+    pub file: File,
+    /// Its path as the target sees it.
+    pub path: String,
+    /// Device and inode.
+    pub identity: (u64, u64),
+}
+
+impl MappedFile {
+    /// A path that names the open file whatever its own name means now.
+    #[must_use]
+    pub fn open_path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
+    }
+}
+
+/// What stands behind a mapping.
+#[derive(Clone, Debug)]
+pub enum Backing {
+    /// A file.
+    File(Arc<MappedFile>),
+    /// A file that could not be opened.
+    Unopened {
+        /// Its path as the target sees it.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The kernel's own code in the process.
+    Vdso,
+    /// The kernel's probe page: its first address is the return trampoline.
+    Uprobes,
+    /// Memory: code written at run time, if it is executable.
+    Anonymous,
+}
+
+/// One executable range of a process.
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    /// First address.
+    pub start: u64,
+    /// First address after it.
+    pub end: u64,
+    /// Offset of `start` in the file.
+    pub file_offset: u64,
+    /// What stands behind it.
+    pub backing: Backing,
+}
+
+/// The executable mappings of a process at one moment, sorted by address.
+#[derive(Clone, Debug, Default)]
+pub struct Mappings(Vec<Mapping>);
+
+/// Files that are open, by device and inode, shared by all targets.
+#[derive(Debug, Default)]
+pub struct FileCache(HashMap<(u64, u64), Arc<MappedFile>>);
+
+impl Mappings {
+    /// Reads the executable mappings of a process.
+    ///
+    /// # Errors
+    ///
+    /// The process is gone, or may not be looked at.
+    pub fn read(pid: u32, files: &mut FileCache) -> Result<Self, procfs::ProcError> {
+        let process = Process::new(i32::try_from(pid).unwrap_or(0))?;
+        let mut mappings = Vec::new();
+        for map in process.maps()? {
+            if map.perms.contains(MMPermissions::EXECUTE) {
+                mappings.push(Mapping {
+                    start: map.address.0,
+                    end: map.address.1,
+                    file_offset: map.offset,
+                    backing: files.backing(pid, &map),
+                });
+            }
+        }
+        Ok(Self(mappings))
+    }
+
+    /// The mapping that holds an address.
+    #[must_use]
+    pub fn find(&self, address: u64) -> Option<&Mapping> {
+        let index = self.0.partition_point(|mapping| mapping.end <= address);
+        self.0.get(index).filter(|mapping| mapping.start <= address)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Mapping> {
+        self.0.iter()
+    }
+
+    /// Distinct files, in the order of their addresses.
+    #[must_use]
+    pub fn files(&self) -> Vec<Arc<MappedFile>> {
+        let mut files: Vec<Arc<MappedFile>> = Vec::new();
+        for mapping in &self.0 {
+            if let Backing::File(file) = &mapping.backing
+                && !files.iter().any(|known| known.identity == file.identity)
+            {
+                files.push(Arc::clone(file));
+            }
+        }
+        files
+    }
+
+    /// The address in the process of an offset in a file.
+    #[must_use]
+    pub fn address_of(&self, file: &MappedFile, file_offset: u64) -> Option<u64> {
+        self.0.iter().find_map(|mapping| {
+            let Backing::File(mapped) = &mapping.backing else { return None };
+            let inside = file_offset.checked_sub(mapping.file_offset)?;
+            (mapped.identity == file.identity && inside < mapping.end - mapping.start)
+                .then_some(mapping.start + inside)
+        })
+    }
+
+    /// Where the kernel's return trampoline lies, once a return probe has made it.
+    #[must_use]
+    pub fn trampoline(&self) -> Option<u64> {
+        self.0.iter().find(|mapping| matches!(mapping.backing, Backing::Uprobes)).map(|mapping| mapping.start)
+    }
+
+    /// At most `limit` sorted ranges that cover all code: the closest neighbours are merged.
+    #[must_use]
+    pub fn text_ranges(&self, limit: usize) -> Vec<Range> {
+        let mut ranges: Vec<Range> = Vec::new();
+        for mapping in self.0.iter().filter(|mapping| !matches!(mapping.backing, Backing::Uprobes)) {
+            match ranges.last_mut() {
+                Some(last) if last.end == mapping.start => last.end = mapping.end,
+                _ => ranges.push(Range { start: mapping.start, end: mapping.end }),
+            }
+        }
+        while ranges.len() > limit.max(1) {
+            let gap = |index: &usize| ranges[index + 1].start - ranges[*index].end;
+            let Some(closest) = (0..ranges.len() - 1).min_by_key(gap) else { break };
+            ranges[closest].end = ranges[closest + 1].end;
+            ranges.remove(closest + 1);
+        }
+        ranges
+    }
+}
+
+impl FileCache {
+    fn backing(&mut self, pid: u32, map: &MemoryMap) -> Backing {
+        match &map.pathname {
+            MMapPath::Path(path) => self.open(pid, map, path),
+            MMapPath::Vdso | MMapPath::Vsyscall => Backing::Vdso,
+            MMapPath::Other(name) if name.contains("uprobes") => Backing::Uprobes,
+            _ => Backing::Anonymous,
+        }
+    }
+
+    fn open(&mut self, pid: u32, map: &MemoryMap, path: &std::path::Path) -> Backing {
+        let device = rustix::fs::makedev(map.dev.0 as u32, map.dev.1 as u32);
+        if let Some(known) = self.0.get(&(device, map.inode)) {
+            return Backing::File(Arc::clone(known));
+        }
+        let seen = path.display().to_string();
+        let name = seen.trim_end_matches(" (deleted)");
+        let by_range = format!("/proc/{pid}/map_files/{:x}-{:x}", map.address.0, map.address.1);
+        let by_root = format!("/proc/{pid}/root{name}");
+        let opened = File::open(&by_range).or_else(|first| {
+            let file = File::open(&by_root).map_err(|_| first)?;
+            // Another file may have that name now.
+            if file.metadata()?.ino() == map.inode {
+                Ok(file)
+            } else {
+                Err(std::io::Error::other("it was replaced"))
+            }
+        });
+        match opened {
+            Ok(file) => {
+                let identity = (device, map.inode);
+                let mapped = Arc::new(MappedFile { file, path: seen, identity });
+                self.0.insert(identity, Arc::clone(&mapped));
+                Backing::File(mapped)
+            }
+            Err(error) => Backing::Unopened { path: seen, reason: error.to_string() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(start: u64, end: u64) -> Mapping {
+        Mapping { start, end, file_offset: 0, backing: Backing::Anonymous }
+    }
+
+    #[test]
+    fn an_address_is_found_in_its_mapping_only() {
+        let mappings = Mappings(vec![mapping(0x1000, 0x2000), mapping(0x3000, 0x4000)]);
+        let check = |address, start| {
+            assert_eq!(mappings.find(address).map(|found| found.start), start, "{address:#x}");
+        };
+        for (address, start) in [
+            (0xfff, None),
+            (0x1000, Some(0x1000)),
+            (0x1fff, Some(0x1000)),
+            (0x2000, None),
+            (0x3fff, Some(0x3000)),
+            (0x4000, None),
+        ] {
+            check(address, start);
+        }
+    }
+
+    #[test]
+    fn the_closest_ranges_merge_when_there_are_too_many() {
+        let mappings = Mappings(vec![mapping(0, 10), mapping(10, 20), mapping(25, 30), mapping(100, 110)]);
+        let check = |limit, expect: &[(u64, u64)]| {
+            let ranges: Vec<_> =
+                mappings.text_ranges(limit).iter().map(|range| (range.start, range.end)).collect();
+            assert_eq!(ranges, expect, "{limit}");
+        };
+        check(8, &[(0, 20), (25, 30), (100, 110)]);
+        check(2, &[(0, 30), (100, 110)]);
+        check(1, &[(0, 110)]);
+    }
+
+    #[test]
+    fn the_mappings_of_this_process_hold_its_code_and_name_its_libc() {
+        let mut files = FileCache::default();
+        let mappings = Mappings::read(std::process::id(), &mut files).expect("our own mappings are readable");
+        let here = Self_::code_address();
+        assert!(mappings.find(here).is_some(), "{here:#x} is code of this test");
+        assert!(mappings.files().iter().any(|file| file.path.contains("libc.so")));
+    }
+
+    struct Self_;
+    impl Self_ {
+        fn code_address() -> u64 {
+            Self::code_address as fn() -> u64 as usize as u64
+        }
+    }
+}

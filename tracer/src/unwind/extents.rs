@@ -1,0 +1,216 @@
+//! Function extents from the frame descriptions (FDE) of `.eh_frame`.
+//!
+//! Format: Linux Standard Base, "Exception Frames"
+//! (<https://refspecs.linuxfoundation.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/ehframechpt.html>).
+
+use std::ops::Range;
+
+use gimli::{
+    BaseAddresses, CieOrFde, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, LittleEndian, Pointer,
+    UnwindSection,
+};
+
+use crate::elf::Image;
+use crate::units::ElfVaddr;
+
+/// Bytes of an address in these files.
+const ADDRESS_BYTES: u8 = 8;
+/// Most functions of one object; the largest browsers have about a million.
+const MAX_EXTENTS: usize = 8 << 20;
+
+/// One function, or the part of one that the compiler has moved elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// First address.
+    pub start: ElfVaddr,
+    /// First address after it.
+    pub end: ElfVaddr,
+    /// It has a language-specific data area: an exception can be caught in it or unwound through it.
+    pub has_lsda: bool,
+}
+
+impl Extent {
+    /// Whether an address lies in it.
+    #[must_use]
+    pub fn contains(&self, address: ElfVaddr) -> bool {
+        (self.start..self.end).contains(&address)
+    }
+}
+
+/// The extents of one object, sorted by address; each is decoded when it is asked for.
+#[derive(Debug, Default)]
+pub struct Extents {
+    frames: Vec<u8>,
+    bases: BaseAddresses,
+    /// First address of a function, and where in `frames` it is described.
+    index: Vec<(u64, usize)>,
+}
+
+type Frames<'a> = EhFrame<EndianSlice<'a, LittleEndian>>;
+
+impl Extents {
+    /// Reads `.eh_frame`, and its sorted index `.eh_frame_hdr` if there is one.
+    #[must_use]
+    pub fn load(image: &Image) -> Self {
+        let Some((address, frames)) = image.section_data(".eh_frame") else { return Self::default() };
+        let index = image.section_data(".eh_frame_hdr");
+        Self::parse(address, frames, index, image.section_range(".text").map(|r| r.start))
+    }
+
+    fn parse(
+        address: ElfVaddr,
+        frames: Vec<u8>,
+        index: Option<(ElfVaddr, Vec<u8>)>,
+        text: Option<ElfVaddr>,
+    ) -> Self {
+        let mut bases = BaseAddresses::default().set_eh_frame(address.0);
+        if let Some(text) = text {
+            bases = bases.set_text(text.0);
+        }
+        let mut extents = Self { frames, bases, index: Vec::new() };
+        if let Some((index_address, index)) = index {
+            extents.bases = extents.bases.clone().set_eh_frame_hdr(index_address.0);
+            extents.index = extents.read_index(address, &index).unwrap_or_default();
+        }
+        if extents.index.is_empty() {
+            extents.index = extents.scan_frames();
+        }
+        extents.index.sort_unstable();
+        extents
+    }
+
+    /// The function that holds an address.
+    #[must_use]
+    pub fn at(&self, address: ElfVaddr) -> Option<Extent> {
+        let after = self.index.partition_point(|&(start, _)| start <= address.0);
+        let &(_, offset) = self.index.get(after.checked_sub(1)?)?;
+        self.decode(offset).filter(|extent| extent.contains(address))
+    }
+
+    /// The functions that begin in a range, by address.
+    pub fn within(&self, range: Range<ElfVaddr>) -> impl Iterator<Item = Extent> + '_ {
+        let first = self.index.partition_point(|&(start, _)| start < range.start.0);
+        self.index[first..]
+            .iter()
+            .take_while(move |&&(start, _)| start < range.end.0)
+            .filter_map(|&(_, offset)| self.decode(offset))
+    }
+
+    /// All functions, by address.
+    pub fn iter(&self) -> impl Iterator<Item = Extent> + '_ {
+        self.index.iter().filter_map(|&(_, offset)| self.decode(offset))
+    }
+
+    fn frames(&self) -> Frames<'_> {
+        let mut frames = EhFrame::new(&self.frames, LittleEndian);
+        frames.set_address_size(ADDRESS_BYTES);
+        frames
+    }
+
+    fn decode(&self, offset: usize) -> Option<Extent> {
+        let frame = self
+            .frames()
+            .fde_from_offset(&self.bases, EhFrameOffset(offset), Frames::cie_from_offset)
+            .ok()?;
+        let start = frame.initial_address();
+        let end = start.checked_add(frame.len())?;
+        Some(Extent { start: ElfVaddr(start), end: ElfVaddr(end), has_lsda: frame.lsda().is_some() })
+    }
+
+    /// The whole index at once: gimli's own search computes with unchecked numbers of the file.
+    fn read_index(&self, frames_at: ElfVaddr, data: &[u8]) -> Option<Vec<(u64, usize)>> {
+        let header = EhFrameHdr::new(data, LittleEndian).parse(&self.bases, ADDRESS_BYTES).ok()?;
+        let mut found = Vec::new();
+        let table = header.table()?;
+        for entry in table.iter(&self.bases).take(MAX_EXTENTS) {
+            let Ok((Pointer::Direct(start), Pointer::Direct(frame))) = entry else { return None };
+            found.push((start, usize::try_from(frame.checked_sub(frames_at.0)?).ok()?));
+        }
+        Some(found)
+    }
+
+    /// One pass over all descriptions, for objects without an index.
+    fn scan_frames(&self) -> Vec<(u64, usize)> {
+        let frames = self.frames();
+        let mut found = Vec::new();
+        let mut entries = frames.entries(&self.bases);
+        while let Ok(Some(entry)) = entries.next() {
+            let CieOrFde::Fde(partial) = entry else { continue };
+            let offset = partial.offset();
+            if let Ok(frame) = partial.parse(Frames::cie_from_offset) {
+                found.push((frame.initial_address(), offset));
+            }
+            if found.len() >= MAX_EXTENTS {
+                break;
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::testing::real_libc;
+
+    fn libc() -> Option<(Image, Extents)> {
+        let file = std::fs::File::open(real_libc()?).expect("it is mapped");
+        let image = Image::open(file).expect("it runs");
+        let extents = Extents::load(&image);
+        Some((image, extents))
+    }
+
+    /// Check that the C library's malloc is where its symbol says.
+    #[test]
+    fn extents_agree_with_symbols() {
+        let Some((image, extents)) = libc() else { return };
+        for symbol in image.functions_named(&["malloc", "free", "realloc"]) {
+            let extent = extents.at(symbol.address).expect("allocator functions have frame descriptions");
+            assert_eq!(extent.start, symbol.address);
+            assert_eq!(extents.at(ElfVaddr(extent.end.0 - 1)), Some(extent));
+            assert_eq!(extents.within(extent.start..extent.end).collect::<Vec<_>>(), [extent]);
+        }
+        assert_eq!(extents.at(ElfVaddr(0)), None);
+        assert!(extents.iter().count() > 1000);
+        let has_lsda = extents.iter().any(|extent| extent.has_lsda);
+        assert_eq!(has_lsda, image.section_range(".gcc_except_table").is_some());
+    }
+
+    /// Check that the index and the pass over all descriptions give the same.
+    #[test]
+    fn the_index_is_only_faster() {
+        let Some((image, extents)) = libc() else { return };
+        let (address, frames) = image.section_data(".eh_frame").expect("it has been loaded");
+        let slow = Extents::parse(address, frames, None, None);
+        assert_eq!(extents.iter().collect::<Vec<_>>(), slow.iter().collect::<Vec<_>>());
+    }
+
+    /// Check that wrong bytes in either section give fewer functions, never a panic.
+    #[test]
+    fn garbage_is_an_empty_table() {
+        let Some((image, _)) = libc() else { return };
+        let (address, mut frames) = image.section_data(".eh_frame").expect("it has been loaded");
+        let (index_at, mut index) = image.section_data(".eh_frame_hdr").expect("it has been loaded");
+        frames.truncate(4000);
+        index.truncate(200);
+        for len in 0..index.len() {
+            let extents =
+                Extents::parse(address, frames.clone(), Some((index_at, index[..len].to_vec())), None);
+            let _ = (extents.iter().count(), extents.at(ElfVaddr(0x1000)));
+        }
+        for at in 0..frames.len() {
+            for wrong in [0xff, 0x80, 0x7f, 0x00] {
+                let before = std::mem::replace(&mut frames[at], wrong);
+                let _ = Extents::parse(address, frames.clone(), None, None).iter().count();
+                frames[at] = before;
+            }
+        }
+        for at in 0..index.len().min(64) {
+            for wrong in [0xff, 0x80, 0x03, 0x04, 0x00] {
+                let mut index = index.clone();
+                index[at] = wrong;
+                let _ = Extents::parse(address, frames.clone(), Some((index_at, index)), None).iter().count();
+            }
+        }
+    }
+}
