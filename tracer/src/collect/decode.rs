@@ -1,0 +1,103 @@
+//! The only reader of kernel bytes: records become owned types here. What it does not know is `None`, and the
+//! caller counts it.
+
+use tracer_ebpf::abi::{EventKind, StopReason};
+
+/// The head of every record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// A [`EventKind`] as a number.
+    pub kind: u32,
+    /// Thread group id.
+    pub tgid: u32,
+    /// Depends on the kind.
+    pub value: u64,
+}
+
+/// A stack seen for the first time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewStack {
+    /// Its key in the site records.
+    pub key: u64,
+    /// The slot it belongs to.
+    pub slot: u32,
+    /// Return addresses, leaf first.
+    pub addresses: Vec<u64>,
+    /// Why it ends there.
+    pub stop: StopReason,
+}
+
+const HEADER_BYTES: usize = size_of::<tracer_ebpf::abi::EventHeader>();
+const STACK_BYTES: usize = size_of::<tracer_ebpf::abi::StackEvent>();
+
+/// The head of a record; `None` if it is too short.
+#[must_use]
+pub fn header(record: &[u8]) -> Option<Header> {
+    Some(Header { kind: u32_at(record, 0)?, tgid: u32_at(record, 4)?, value: u64_at(record, 8)? })
+}
+
+/// A stack record; `None` if it is not one, is cut, or says what this version does not know.
+#[must_use]
+pub fn stack(record: &[u8]) -> Option<NewStack> {
+    let header = header(record)?;
+    if header.kind != EventKind::Stack as u32 {
+        return None;
+    }
+    let frames = u32_at(record, HEADER_BYTES + 4)? as usize;
+    let stop = StopReason::from_bits(u32_at(record, HEADER_BYTES + 8)?)?;
+    let bytes = record.get(STACK_BYTES..STACK_BYTES + frames.checked_mul(8)?)?;
+    let addresses = bytes.chunks_exact(8).filter_map(|chunk| u64_at(chunk, 0)).collect();
+    Some(NewStack { key: header.value, slot: u32_at(record, HEADER_BYTES)?, addresses, stop })
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(kind: u32, frames: u32, stop: u32, addresses: &[u64]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for word in [kind, 77] {
+            bytes.extend(word.to_ne_bytes());
+        }
+        bytes.extend(0xabcd_u64.to_ne_bytes());
+        for word in [5, frames, stop, 0] {
+            bytes.extend(word.to_ne_bytes());
+        }
+        for address in addresses {
+            bytes.extend(address.to_ne_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_stack_record_is_read_whole() {
+        let expect = NewStack {
+            key: 0xabcd,
+            slot: 5,
+            addresses: vec![0x1000, 0x7fff_0000_0001],
+            stop: StopReason::NoFramePointer,
+        };
+        assert_eq!(stack(&record(1, 2, 2, &[0x1000, 0x7fff_0000_0001])), Some(expect));
+    }
+
+    #[test]
+    fn what_is_cut_or_unknown_is_none() {
+        let check = |bytes: &[u8]| assert_eq!(stack(bytes), None, "{bytes:?}");
+        check(&record(9, 0, 0, &[]));
+        check(&record(1, 0, 99, &[]));
+        check(&record(1, 3, 0, &[1, 2]));
+        check(&record(1, u32::MAX, 0, &[1, 2]));
+        let whole = record(1, 1, 0, &[1]);
+        for length in 0..whole.len() {
+            check(&whole[..length]);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! From counts to the picture that every view reads.
+//!
+//! One task owns it. Call stacks that differ in the kernel only by what was cut off them are one site here.
+
+mod quality;
+mod sites;
+pub mod snapshot;
+mod totals;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use regex::Regex;
+
+use crate::collect::{LiveBlock, SiteCounts, SlotCounts};
+use crate::mode::Mode;
+use crate::symbolize::{Stack, Symbolizer};
+use snapshot::{CallSite, Host, Overhead, SCHEMA, Snapshot, Target, Tool};
+
+/// One image of a process, as far as the kernel counted it.
+#[derive(Clone, Debug)]
+pub struct SlotState {
+    /// Its index.
+    pub index: u32,
+    /// The process still runs this image, or ended in it: an exec ends the heap of the one before.
+    pub is_last_image: bool,
+    /// Names of its functions, by function index, and whether they free.
+    pub functions: Vec<(String, bool)>,
+    /// Its counts.
+    pub counts: SlotCounts,
+}
+
+/// A process and its images.
+#[derive(Clone, Debug)]
+pub struct TargetState {
+    /// What identifies and describes it; the totals are filled in here.
+    pub target: Target,
+    /// In the order of their execs.
+    pub slots: Vec<SlotState>,
+}
+
+/// One moment, raw.
+#[derive(Debug)]
+pub struct Moment {
+    /// When counting began.
+    pub started_at: jiff::Timestamp,
+    /// From the start of the tracer's work.
+    pub duration: Duration,
+    /// While events counted.
+    pub attached: Duration,
+    /// What was traced.
+    pub mode: Mode,
+    /// `--label`.
+    pub labels: BTreeMap<String, String>,
+    /// The machine.
+    pub host: Host,
+    /// The processes.
+    pub targets: Vec<TargetState>,
+    /// Counts of all sites of all slots.
+    pub sites: Vec<SiteCounts>,
+    /// All live blocks (mode `live`).
+    pub live: Vec<LiveBlock>,
+    /// The monotonic clock.
+    pub now_ns: u64,
+    /// Calls that have not returned.
+    pub calls_in_flight: u64,
+    /// Records that this version does not know.
+    pub unknown_records: u64,
+    /// Nanoseconds of one hit, measured; 0 if it was not.
+    pub ns_per_hit: f64,
+    /// Probes that could not be placed, by reason.
+    pub attach_failures: BTreeMap<String, u64>,
+    /// What the reader should know.
+    pub notes: Vec<String>,
+}
+
+/// Which sites a reader wants.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// In-use only of blocks at least that old.
+    pub older_than: Option<Duration>,
+    /// A frame must match.
+    pub include: Option<Regex>,
+    /// No frame may match.
+    pub exclude: Option<Regex>,
+}
+
+/// The stacks that are known so far.
+#[derive(Debug, Default)]
+pub struct Model {
+    stacks: HashMap<u64, Stack>,
+}
+
+impl Model {
+    /// Remembers a stack under its key.
+    pub fn learn(&mut self, key: u64, stack: Stack) {
+        self.stacks.insert(key, stack);
+    }
+
+    /// The picture of a moment.
+    #[must_use]
+    pub fn snapshot(&self, moment: Moment, filter: &Filter, symbolizer: &mut Symbolizer) -> Snapshot {
+        let quality = quality::of(&moment);
+        let (sites, truncated) = self.sites(&moment, filter, symbolizer);
+        let hits = quality::hits(&moment);
+        let targets: Vec<Target> = moment.targets.iter().map(|state| totals::fill(state, &moment)).collect();
+        let cpu_seconds: f64 = targets.iter().map(|target| target.cpu_seconds).sum();
+        let cost_seconds = hits as f64 * moment.ns_per_hit * 1e-9;
+        Snapshot {
+            schema: SCHEMA.to_owned(),
+            tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned() },
+            host: moment.host,
+            started_at: moment.started_at,
+            duration_seconds: moment.duration.as_secs_f64(),
+            attached_seconds: moment.attached.as_secs_f64(),
+            mode: moment.mode,
+            sample_bytes: 0,
+            labels: moment.labels,
+            targets,
+            overhead: Overhead {
+                hits,
+                ns_per_hit: moment.ns_per_hit,
+                target_cpu_ratio: (cpu_seconds > 0.0 && moment.ns_per_hit > 0.0)
+                    .then(|| cost_seconds / cpu_seconds),
+            },
+            quality: quality::complete(quality, &sites, truncated),
+            sites,
+        }
+    }
+
+    fn sites(
+        &self,
+        moment: &Moment,
+        filter: &Filter,
+        symbolizer: &mut Symbolizer,
+    ) -> (Vec<CallSite>, BTreeMap<String, u64>) {
+        sites::Builder::new(&self.stacks, moment, filter).build(symbolizer)
+    }
+}

@@ -1,0 +1,82 @@
+//! The quality block: what was seen, what is missing, and the verdict.
+
+use std::collections::BTreeMap;
+
+use tracer_ebpf::abi::Counter;
+
+use super::Moment;
+use super::snapshot::{CallSite, Quality, Verdict};
+use crate::mode::Mode;
+
+/// Every reason a stack may be truncated for, so that a reader sees the zeros too.
+const TRUNCATIONS: [&str; 6] =
+    ["depth", "no_frame_pointer", "no_table", "bad_cfa", "read_fault", "foreign_return_probe"];
+
+fn counted(moment: &Moment, counter: Counter) -> u64 {
+    moment.targets.iter().flat_map(|state| &state.slots).map(|slot| slot.counts.event(counter)).sum()
+}
+
+/// Probe hits.
+pub(super) fn hits(moment: &Moment) -> u64 {
+    counted(moment, Counter::Hits)
+}
+
+/// What the counters say.
+pub(super) fn of(moment: &Moment) -> Quality {
+    let live = moment.mode == Mode::Live;
+    let count = |counter| counted(moment, counter);
+    let slots = || moment.targets.iter().flat_map(|state| &state.slots);
+    let allocations: u64 = slots()
+        .flat_map(|slot| slot.functions.iter().zip(&slot.counts.functions))
+        .filter(|((_, frees), _)| !frees)
+        .map(|(_, totals)| totals.calls)
+        .sum();
+    let frees: u64 = slots().map(|slot| slot.counts.free_objects).sum();
+    let lost = BTreeMap::from([
+        ("map_full".to_owned(), count(Counter::SitesFull) + count(Counter::LiveFull)),
+        ("ring_full".to_owned(), count(Counter::RingFull)),
+        ("scratch_busy".to_owned(), count(Counter::ScratchBusy)),
+        ("read_fault".to_owned(), count(Counter::ReadFault)),
+        ("stack_collision".to_owned(), count(Counter::StackCollision)),
+        ("inflight_full".to_owned(), count(Counter::InFlightFull)),
+        ("free_not_seen".to_owned(), count(Counter::Replaced)),
+        ("unknown_record".to_owned(), moment.unknown_records),
+    ]);
+    let mut notes = moment.notes.clone();
+    notes.extend(advice(
+        count(Counter::SitesFull),
+        "allocations have no call site of their own",
+        "--max-stacks",
+    ));
+    notes.extend(advice(count(Counter::LiveFull), "blocks were not followed", "--max-live"));
+    Quality {
+        events: allocations + frees,
+        sampled: allocations - count(Counter::ScratchBusy).min(allocations),
+        lost,
+        frees_unmatched: live.then(|| count(Counter::FreesUnmatched)),
+        pending_unreturned: count(Counter::Abandoned) + moment.calls_in_flight,
+        returns_without_entry: live.then(|| count(Counter::EarlyReturn)),
+        attach_failures: moment.attach_failures.clone(),
+        notes,
+        ..Quality::default()
+    }
+}
+
+fn advice(times: u64, what: &str, option: &str) -> Option<String> {
+    (times > 0).then(|| format!("{times} {what}: the map was full. Raise {option}"))
+}
+
+/// With what only the sites tell, and the verdict.
+pub(super) fn complete(quality: Quality, sites: &[CallSite], truncated: BTreeMap<String, u64>) -> Quality {
+    let mut all: BTreeMap<String, u64> = TRUNCATIONS.iter().map(|&name| (name.to_owned(), 0)).collect();
+    all.extend(truncated);
+    let unsymbolized =
+        sites.iter().flat_map(|site| &site.frames).filter(|frame| frame.reason.is_some()).count() as u64;
+    let is_lossy = quality.lost.values().chain(quality.attach_failures.values()).any(|&count| count > 0);
+    Quality {
+        truncated: all,
+        unsymbolized_frames: unsymbolized,
+        verdict: if is_lossy { Verdict::Lossy } else { Verdict::Exact },
+        ..quality
+    }
+}

@@ -1,0 +1,316 @@
+//! What every view reads, and the JSON document itself: field names and order are the contract.
+//!
+//! A number that a mode cannot know is `None`, never 0. Counts are objects, sizes are bytes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::frame::Frame;
+pub use crate::mode::Mode;
+
+/// The value of `schema`.
+pub const SCHEMA: &str = "tracer/1";
+
+/// One moment of one tracer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// This program.
+    pub tool: Tool,
+    /// This machine.
+    pub host: Host,
+    /// When counting began, RFC 3339.
+    pub started_at: jiff::Timestamp,
+    /// From the start of the tracer's work to the snapshot.
+    pub duration_seconds: f64,
+    /// While events counted.
+    pub attached_seconds: f64,
+    /// What was traced.
+    pub mode: Mode,
+    /// Mean bytes between samples; 0 is every allocation.
+    pub sample_bytes: u64,
+    /// `--label`.
+    pub labels: BTreeMap<String, String>,
+    /// The processes.
+    pub targets: Vec<Target>,
+    /// The call sites of all of them, largest in-use bytes (mode `alloc`: allocated bytes) first.
+    pub sites: Vec<CallSite>,
+    /// What tracing cost the targets.
+    pub overhead: Overhead,
+    /// How good the numbers are.
+    pub quality: Quality,
+}
+
+/// This program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tool {
+    /// Its version.
+    pub version: String,
+}
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// `uname -r`.
+    pub kernel: String,
+    /// `uname -m`.
+    pub arch: String,
+    /// Online processors.
+    pub cpus: u32,
+}
+
+/// A traced process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// As the tracer's pid namespace sees it.
+    pub pid: u32,
+    /// Clock ticks since boot: with `pid` it names a process for good.
+    pub start_time: u64,
+    /// Kernel's short name.
+    pub comm: String,
+    /// Path of the program, as the target sees it.
+    pub exe: String,
+    /// Build-id of the program in hex.
+    pub build_id: Option<String>,
+    /// Labels of this target.
+    pub labels: BTreeMap<String, String>,
+    /// Processes in this entry.
+    pub processes: u32,
+    /// User and system time since the attach.
+    pub cpu_seconds: f64,
+    /// Resident set when last seen alive.
+    pub resident_bytes: u64,
+    /// Why tracing of this target ended, if it did before the tracer: `exited`, `executed another program`.
+    pub ended: Option<String>,
+    /// What its memory comes from.
+    pub allocators: Vec<Allocator>,
+    /// Sums over all sites.
+    pub totals: Totals,
+}
+
+/// One allocator of a process and its probes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Allocator {
+    /// `glibc`.
+    pub name: String,
+    /// Path of its file, as the target sees it.
+    pub object: String,
+    /// Its version, if the object says it.
+    pub version: Option<String>,
+    /// Before each function name.
+    pub prefix: String,
+    /// `uprobe`.
+    pub source: String,
+    /// One per function.
+    pub probes: Vec<Probe>,
+}
+
+/// One probed function.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The name it is counted under.
+    pub function: String,
+    /// Other names of the same address.
+    pub aliases: Vec<String>,
+    /// Where the probe lies in the file.
+    pub file_offset: u64,
+    /// Bytes that SP has moved since the entry.
+    pub shift: u64,
+    /// The kernel emulates the probed instruction; else it is single-stepped.
+    pub emulated: bool,
+    /// `uprobe_multi` or `perf_event`.
+    pub attach: String,
+    /// `uretprobe`, `ret_sites` or `none`.
+    #[serde(rename = "return")]
+    pub returns: String,
+    /// What the reader should know about it.
+    pub note: Option<String>,
+}
+
+/// Sums of one target. What is exact depends on the mode: `docs/accuracy.md`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Allocations.
+    pub alloc_objects: u64,
+    /// Their bytes.
+    pub alloc_bytes: u64,
+    /// Free events, of known and of unknown blocks.
+    pub free_objects: Option<u64>,
+    /// Bytes of known blocks that were freed.
+    pub free_bytes: Option<u64>,
+    /// Known blocks that are live.
+    pub inuse_objects: Option<u64>,
+    /// Their bytes.
+    pub inuse_bytes: Option<u64>,
+    /// Of the numbers that are estimated, by name; empty if none is.
+    pub standard_error: BTreeMap<String, f64>,
+    /// By the name of the function.
+    pub by_function: BTreeMap<String, FunctionTotals>,
+    /// Not cumulative.
+    pub size_histogram: Vec<SizeBucket>,
+    /// Not cumulative; of freed blocks.
+    pub lifetime_histogram: Option<Vec<LifetimeBucket>>,
+}
+
+/// Exact counts of one function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FunctionTotals {
+    /// Calls that count.
+    pub calls: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Calls that failed.
+    pub failed: Option<u64>,
+}
+
+/// Sizes up to `le` and above the bound before.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SizeBucket {
+    /// Inclusive bound in bytes; `None` is without bound.
+    pub le: Option<u64>,
+    /// Allocations.
+    pub count: u64,
+}
+
+/// Lifetimes up to `le_seconds` and above the bound before.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LifetimeBucket {
+    /// Inclusive bound in seconds; `None` is without bound.
+    pub le_seconds: Option<f64>,
+    /// Freed blocks.
+    pub count: u64,
+}
+
+/// One call stack that allocates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallSite {
+    /// The process.
+    pub pid: u32,
+    /// Allocations.
+    pub alloc_objects: u64,
+    /// Their bytes.
+    pub alloc_bytes: u64,
+    /// Blocks of this site that were freed.
+    pub free_objects: Option<u64>,
+    /// Blocks of this site that are live.
+    pub inuse_objects: Option<u64>,
+    /// Their bytes.
+    pub inuse_bytes: Option<u64>,
+    /// Age of the oldest live block.
+    pub oldest_seconds: Option<f64>,
+    /// Standard errors of the four numbers; 0 where exact.
+    pub standard_error: SiteErrors,
+    /// Allocations that were looked at.
+    pub samples: u64,
+    /// Why the stack ends before the thread's start.
+    pub truncated: Option<String>,
+    /// Leaf (the direct caller of the allocator function) first.
+    pub frames: Vec<Frame>,
+}
+
+/// Standard errors of a site's numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SiteErrors {
+    /// Of `alloc_objects`.
+    pub alloc_objects: f64,
+    /// Of `alloc_bytes`.
+    pub alloc_bytes: f64,
+    /// Of `inuse_objects`.
+    pub inuse_objects: Option<f64>,
+    /// Of `inuse_bytes`.
+    pub inuse_bytes: Option<f64>,
+}
+
+/// What tracing cost the targets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Overhead {
+    /// Probe hits.
+    pub hits: u64,
+    /// Cost of one, measured on this machine.
+    pub ns_per_hit: f64,
+    /// Hits times cost, over the targets' CPU time.
+    pub target_cpu_ratio: Option<f64>,
+}
+
+/// How good the numbers are: every output carries it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// Probe hits that counted.
+    pub events: u64,
+    /// Events whose stack was walked.
+    pub sampled: u64,
+    /// Events that are missing somewhere, by reason.
+    pub lost: BTreeMap<String, u64>,
+    /// Stacks that end early, by reason.
+    pub truncated: BTreeMap<String, u64>,
+    /// Frames without a function name.
+    pub unsymbolized_frames: u64,
+    /// Frees of blocks older than the attach.
+    pub frees_unmatched: Option<u64>,
+    /// Calls that had not returned, or never will.
+    pub pending_unreturned: u64,
+    /// Returns of calls that entered before counting began; they do not count.
+    #[serde(default)]
+    pub returns_without_entry: Option<u64>,
+    /// Probes that could not be placed, by reason.
+    pub attach_failures: BTreeMap<String, u64>,
+    /// Sentences the reader should know: what was used instead of what, and why.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+/// Whether the numbers can be trusted as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Nothing was lost, nothing is estimated.
+    #[default]
+    Exact,
+    /// Nothing was lost; estimates carry their error.
+    Sampled,
+    /// A `lost` counter or an attach failure is above 0.
+    Lossy,
+}
+
+/// One of pprof's four numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dimension {
+    /// Live bytes.
+    InuseSpace,
+    /// Live blocks.
+    InuseObjects,
+    /// Allocated bytes.
+    AllocSpace,
+    /// Allocations.
+    AllocObjects,
+}
+
+impl Dimension {
+    /// pprof's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InuseSpace => "inuse_space",
+            Self::InuseObjects => "inuse_objects",
+            Self::AllocSpace => "alloc_space",
+            Self::AllocObjects => "alloc_objects",
+        }
+    }
+}
+
+impl CallSite {
+    /// The site's number in a dimension; 0 where the mode does not know it.
+    #[must_use]
+    pub fn value(&self, dimension: Dimension) -> u64 {
+        match dimension {
+            Dimension::InuseSpace => self.inuse_bytes.unwrap_or(0),
+            Dimension::InuseObjects => self.inuse_objects.unwrap_or(0),
+            Dimension::AllocSpace => self.alloc_bytes,
+            Dimension::AllocObjects => self.alloc_objects,
+        }
+    }
+}

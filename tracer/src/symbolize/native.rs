@@ -1,0 +1,144 @@
+//! Names from symbol tables and debug information, through blazesym.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use blazesym::symbolize::source::{Elf, Source};
+use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized};
+
+use super::{Located, Place};
+use crate::elf::Image;
+use crate::frame::Frame;
+use crate::target::mappings::MappedFile;
+use crate::units::{ElfVaddr, FileOffset};
+use crate::unwind::Extents;
+
+/// Where distributions put separate debug files, by build-id.
+const DEBUG_DIRECTORY: &str = "/usr/lib/debug/.build-id";
+
+/// Finds names, and remembers them.
+pub struct Symbolizer {
+    blazesym: blazesym::symbolize::Symbolizer,
+    objects: HashMap<(u64, u64), Arc<Object>>,
+    names: HashMap<CodeKey, Arc<[Frame]>>,
+}
+
+/// A file's identity, and an offset in it.
+type CodeKey = ((u64, u64), u64);
+
+/// What is known of a file.
+struct Object {
+    build_id: Option<String>,
+    image: Option<Image>,
+    extents: Extents,
+    debug_file: Option<PathBuf>,
+}
+
+impl Default for Symbolizer {
+    fn default() -> Self {
+        Self {
+            blazesym: blazesym::symbolize::Symbolizer::builder().enable_auto_reload(false).build(),
+            objects: HashMap::new(),
+            names: HashMap::new(),
+        }
+    }
+}
+
+impl Symbolizer {
+    /// The functions at a return address: those inlined there first, the one that holds the code last.
+    pub fn frames(&mut self, located: &Located) -> Vec<Frame> {
+        let bare = Frame { address: format!("{:#x}", located.address), ..Frame::default() };
+        match &located.place {
+            Place::Elsewhere { module, reason } => {
+                vec![Frame { module: module.clone(), reason: Some((*reason).to_owned()), ..bare }]
+            }
+            Place::File { file, file_offset } => {
+                let named = self.named(file, *file_offset);
+                named.iter().map(|frame| Frame { address: bare.address.clone(), ..frame.clone() }).collect()
+            }
+        }
+    }
+
+    /// Build-id of a file.
+    pub fn build_id(&mut self, file: &MappedFile) -> Option<String> {
+        self.object(file).build_id.clone()
+    }
+
+    fn named(&mut self, file: &MappedFile, file_offset: u64) -> Arc<[Frame]> {
+        let key = (file.identity, file_offset);
+        if let Some(known) = self.names.get(&key) {
+            return Arc::clone(known);
+        }
+        let object = self.object(file);
+        let base = Frame {
+            module: Some(file.path.clone()),
+            build_id: object.build_id.clone(),
+            file_offset: Some(file_offset),
+            ..Frame::default()
+        };
+        let frames: Arc<[Frame]> = self.look_up(file, &object, file_offset, &base).into();
+        self.names.insert(key, Arc::clone(&frames));
+        frames
+    }
+
+    fn look_up(&self, file: &MappedFile, object: &Object, file_offset: u64, base: &Frame) -> Vec<Frame> {
+        // The return address may already belong to the next function or line: the call is what is asked for.
+        let call = FileOffset(file_offset - 1);
+        let unnamed = |reason: String| vec![Frame { reason: Some(reason), ..base.clone() }];
+        let Some(vaddr) = object.image.as_ref().and_then(|image| image.file_offset_to_vaddr(call)) else {
+            return unnamed("not an ELF file with that code".to_owned());
+        };
+        let path = object.debug_file.clone().unwrap_or_else(|| file.open_path());
+        let source = Source::Elf(Elf::new(path));
+        match self.blazesym.symbolize_single(&source, Input::VirtOffset(vaddr.0)) {
+            Ok(Symbolized::Sym(sym)) => functions(&sym, base),
+            Ok(Symbolized::Unknown(_)) => object.by_extent(vaddr, base),
+            Err(error) => unnamed(format!("failed to read symbols: {error}")),
+        }
+    }
+
+    fn object(&mut self, file: &MappedFile) -> Arc<Object> {
+        let known = self.objects.entry(file.identity).or_insert_with(|| Arc::new(Object::open(file)));
+        Arc::clone(known)
+    }
+}
+
+impl Object {
+    fn open(file: &MappedFile) -> Self {
+        let image = file.file.try_clone().ok().and_then(|file| Image::open(file).ok());
+        let build_id = image.as_ref().and_then(|image| image.build_id()).map(str::to_owned);
+        let debug_file = build_id
+            .as_deref()
+            .filter(|id| id.len() > 2)
+            .map(|id| PathBuf::from(format!("{DEBUG_DIRECTORY}/{}/{}.debug", &id[..2], &id[2..])))
+            .filter(|path| path.is_file());
+        let extents = image.as_ref().map(Extents::load).unwrap_or_default();
+        Self { build_id, image, extents, debug_file }
+    }
+
+    /// A stripped function is still one function: it is called after its first address, as disassemblers do.
+    fn by_extent(&self, vaddr: ElfVaddr, base: &Frame) -> Vec<Frame> {
+        let extent = self.extents.at(vaddr);
+        vec![Frame {
+            function: extent.map(|extent| format!("sub_{:x}", extent.start.0)),
+            reason: Some(match extent {
+                Some(_) => "no symbol: named after its first address".to_owned(),
+                None => "no symbol".to_owned(),
+            }),
+            ..base.clone()
+        }]
+    }
+}
+
+fn functions(sym: &Sym<'_>, base: &Frame) -> Vec<Frame> {
+    let frame = |name: &str, code: Option<&CodeInfo<'_>>, inlined| Frame {
+        function: Some(name.to_owned()),
+        file: code.map(|code| code.to_path().display().to_string()),
+        line: code.and_then(|code| code.line),
+        inlined,
+        ..base.clone()
+    };
+    let inlined = sym.inlined.iter().rev().map(|inner| frame(&inner.name, inner.code_info.as_ref(), true));
+    inlined.chain([frame(&sym.name, sym.code_info.as_deref(), false)]).collect()
+}
