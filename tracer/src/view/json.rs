@@ -1,0 +1,65 @@
+//! The JSON document: the snapshot itself, every site, with the field names of the contract.
+
+use std::io::{self, Read, Write};
+
+use serde_json::Value;
+
+use crate::model::snapshot::{SCHEMA, Snapshot};
+use crate::view::read::ReadError;
+
+/// Writes the document, indented, with a newline at the end.
+///
+/// # Errors
+/// Only those of the writer.
+pub fn write(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, snapshot)?;
+    writeln!(out)
+}
+
+/// Reads a document back.
+///
+/// # Errors
+/// When it is no JSON, of another schema, or lacks a field.
+pub fn read(input: &mut dyn Read) -> Result<Snapshot, ReadError> {
+    let mut text = Vec::new();
+    input.read_to_end(&mut text)?;
+    let document: Value = serde_json::from_slice(&text)?;
+    // The schema first: a field that is missing in another version is not the reader's first question.
+    match document.get("schema") {
+        Some(Value::String(schema)) if schema == SCHEMA => Ok(serde_json::from_value(document)?),
+        Some(found) => Err(ReadError::Schema { found: found.to_string() }),
+        None => Err(ReadError::Schema { found: "missing".to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::sample;
+
+    #[test]
+    fn document_reads_back_as_the_same_snapshot() {
+        for snapshot in [sample::sample(), sample::two_targets(), sample::alloc_mode(), sample::sampled()] {
+            let mut text = Vec::new();
+            write(&snapshot, &mut text).unwrap();
+            assert!(text.ends_with(b"}\n"));
+            assert_eq!(read(&mut text.as_slice()).unwrap(), snapshot);
+        }
+    }
+
+    #[test]
+    fn other_documents_are_refused_with_the_reason() {
+        let check = |text: &str, expect: &str| {
+            let message = read(&mut text.as_bytes()).unwrap_err().to_string();
+            assert!(message.contains(expect), "{text}: {message}");
+        };
+        for (text, expect) in [
+            ("", "not a tracer JSON document"),
+            ("{\"schema\": \"tracer/9\"}", "the schema is \"tracer/9\", this tracer reads \"tracer/1\""),
+            ("{}", "the schema is missing"),
+            ("{\"schema\": \"tracer/1\"}", "missing field"),
+        ] {
+            check(text, expect);
+        }
+    }
+}

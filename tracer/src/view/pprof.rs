@@ -1,0 +1,73 @@
+//! The gzipped pprof profile: four sample types, mappings with build-ids, inlined frames as lines of one
+//! location, the quality block and the targets as comments. `go tool pprof` shows the short comments above
+//! its tables and hides those that start with `#`: there the snapshot without its sites stands, for [`read`].
+
+use std::io::{self, Read, Write};
+
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use prost::Message;
+
+use crate::model::snapshot::{Dimension, Snapshot};
+use crate::view::known;
+use crate::view::read::ReadError;
+
+mod comment;
+mod decode;
+mod encode;
+mod foreign;
+mod mapping;
+mod proto;
+
+/// Sample types in the contract's order, with their units.
+const SAMPLE_TYPES: [(Dimension, &str); 4] = [
+    (Dimension::AllocObjects, "count"),
+    (Dimension::AllocSpace, "bytes"),
+    (Dimension::InuseObjects, "count"),
+    (Dimension::InuseSpace, "bytes"),
+];
+
+/// Label with the process.
+const PID: &str = "pid";
+/// Label with the reason why a stack ends early.
+const TRUNCATED: &str = "truncated";
+/// Stands for the stack of a site without frames and without a reason.
+const NO_STACK: &str = "no stack";
+/// Function name of a line that has none, where the others of its location have one.
+const UNKNOWN: &str = "[unknown]";
+
+/// Bytes that a profile may take in memory: a small file must not be able to fill it.
+const UNPACKED_BYTES_MAX: u64 = 1 << 30;
+
+/// Writes the profile. The dimension becomes the one that readers show first.
+///
+/// # Errors
+/// Only those of the writer.
+pub fn write(snapshot: &Snapshot, dimension: Dimension, out: &mut dyn Write) -> io::Result<()> {
+    let profile = encode::profile(snapshot, known(snapshot.mode, dimension));
+    let mut gzip = GzEncoder::new(out, Compression::default());
+    gzip.write_all(&profile.encode_to_vec())?;
+    gzip.finish()?.flush()
+}
+
+/// Reads a profile, gzipped or not, of this program or of another one with the same four sample types.
+///
+/// What pprof has no place for is `None`, and a note says so.
+///
+/// # Errors
+/// When it is no pprof profile, a damaged one, or one of something else than the heap.
+pub fn read(bytes: &[u8]) -> Result<Snapshot, ReadError> {
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return decode::snapshot(&proto::Profile::decode(bytes)?);
+    }
+    let mut unpacked = Vec::new();
+    MultiGzDecoder::new(bytes).take(UNPACKED_BYTES_MAX + 1).read_to_end(&mut unpacked)?;
+    if unpacked.len() as u64 > UNPACKED_BYTES_MAX {
+        return Err(ReadError::Damaged("it unpacks to more than 1 GiB".to_owned()));
+    }
+    decode::snapshot(&proto::Profile::decode(unpacked.as_slice())?)
+}
+
+#[cfg(test)]
+mod tests;

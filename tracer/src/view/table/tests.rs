@@ -1,0 +1,351 @@
+//! Check that the table says everything, in lines that fit.
+
+use crate::model::snapshot::{Dimension, Frame, Snapshot, Verdict};
+use crate::view::table::write;
+use crate::view::{Options, frame, sample};
+
+fn table(snapshot: &Snapshot, dimension: Dimension, width: u16) -> String {
+    let mut out = Vec::new();
+    write(snapshot, &Options { dimension, top: 20, colour: false, width: Some(width) }, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn live_at_80_columns() {
+    insta::assert_snapshot!(table(&sample::sample(), Dimension::InuseSpace, 80), @"
+    tracer 0.1.0 · mode live · every allocation · attached 10.0s · exact
+    labels service=shop
+
+    leaky (pid 4242)  /srv/leaky/bin/leaky
+      glibc 2.36 in /usr/lib/x86_64-linux-gnu/libc.so.6 (2 probes)
+      resident 48.0 MiB · CPU time 1.5s since the attach
+                    BYTES        RATE  OBJECTS   RATE
+      allocated  12.5 MiB  1.25 MiB/s    3,100  310/s
+      freed       469 KiB  46.9 KiB/s    1,090  109/s
+      in use     12.0 MiB                2,010
+      calls: malloc 3,100 (3 failed) · free 1,090
+
+    CALL SITES by in-use bytes: 2 of 2
+    #   ▼IN USE  OBJECTS  ALLOCATED  ALLOCS   SHARE  OLDEST
+    1  12.0 MiB    2,000   12.4 MiB   2,100  100.0%    9.8s
+        Cache::insert(std::string const&) (src/cache.cpp:42)
+          via std::vector<…>::push_back(…) (stl_vector.h:1287) inlined
+          via operator new(unsigned long) [libstdc++.so.6]
+          libplugin.so+0x1a30 (no symbol)
+          main (src/main.cpp:12)
+          __libc_start_call_main [libc.so.6]
+          _start [leaky]
+    2     640 B       10   62.5 KiB   1,000    0.0%   250ms
+        parse_request (src/http.c:88)
+          [cut here: the next function keeps no frame pointer]
+
+    QUALITY        EXACT: nothing was lost, nothing is estimated
+    events         6,201 counted, 3,100 stacks walked
+    cut short      1 stack, callers not known: the next function keeps no frame
+                   pointer
+    no symbol      1 frame without a function name, shown as file+offset
+    unmatched      17 frees of blocks older than the attach: nothing is counted for
+                   them
+    pending        1 call had not returned at the end, not counted as in use
+    early          2 calls were under way when counting began, not counted
+    note           realloc is single-stepped: its first instructions cannot be
+                   emulated
+    overhead       6,201 probe hits at 570 ns = 4ms, 0.2% of the target's CPU time
+    ");
+}
+
+#[test]
+fn live_at_160_columns() {
+    insta::assert_snapshot!(table(&sample::sample(), Dimension::InuseSpace, 160), @"
+    tracer 0.1.0 · mode live · every allocation · attached 10.0s · exact
+    labels service=shop
+
+    leaky (pid 4242)  /srv/leaky/bin/leaky
+      glibc 2.36 in /usr/lib/x86_64-linux-gnu/libc.so.6 (2 probes)
+      resident 48.0 MiB · CPU time 1.5s since the attach
+                    BYTES        RATE  OBJECTS   RATE
+      allocated  12.5 MiB  1.25 MiB/s    3,100  310/s
+      freed       469 KiB  46.9 KiB/s    1,090  109/s
+      in use     12.0 MiB                2,010
+      calls: malloc 3,100 (3 failed) · free 1,090
+
+    CALL SITES by in-use bytes: 2 of 2
+    #   ▼IN USE  OBJECTS  ALLOCATED  ALLOCS   SHARE  OLDEST  CALL STACK
+    1  12.0 MiB    2,000   12.4 MiB   2,100  100.0%    9.8s  Cache::insert(std::string const&) (src/cache.cpp:42)
+                                                               via std::vector<…>::push_back(std::string const&) (stl_vector.h:1287) inlined
+                                                               via operator new(unsigned long) [libstdc++.so.6]
+                                                               libplugin.so+0x1a30 (no symbol)
+                                                               main (src/main.cpp:12)
+                                                               __libc_start_call_main [libc.so.6]
+                                                               _start [leaky]
+    2     640 B       10   62.5 KiB   1,000    0.0%   250ms  parse_request (src/http.c:88)
+                                                               [cut here: the next function keeps no frame pointer]
+
+    QUALITY        EXACT: nothing was lost, nothing is estimated
+    events         6,201 counted, 3,100 stacks walked
+    cut short      1 stack, callers not known: the next function keeps no frame pointer
+    no symbol      1 frame without a function name, shown as file+offset
+    unmatched      17 frees of blocks older than the attach: nothing is counted for them
+    pending        1 call had not returned at the end, not counted as in use
+    early          2 calls were under way when counting began, not counted
+    note           realloc is single-stepped: its first instructions cannot be emulated
+    overhead       6,201 probe hits at 570 ns = 4ms, 0.2% of the target's CPU time
+    ");
+}
+
+#[test]
+fn two_targets_with_losses() {
+    insta::assert_snapshot!(table(&sample::two_targets(), Dimension::AllocObjects, 80), @"
+    tracer 0.1.0 · mode live · every allocation · attached 10.0s · lossy
+    labels service=shop
+
+    leaky (pid 4242)  /srv/leaky/bin/leaky
+      glibc 2.36 in /usr/lib/x86_64-linux-gnu/libc.so.6 (2 probes)
+      resident 48.0 MiB · CPU time 1.5s since the attach
+                    BYTES        RATE  OBJECTS   RATE
+      allocated  12.5 MiB  1.25 MiB/s    3,100  310/s
+      freed       469 KiB  46.9 KiB/s    1,090  109/s
+      in use     12.0 MiB                2,010
+      calls: malloc 3,100 (3 failed) · free 1,090
+
+    leaky-2 (pid 4343)  /srv/leaky/bin/leaky
+      ended: exited
+      labels canary_group=canary
+      glibc 2.36 in /usr/lib/x86_64-linux-gnu/libc.so.6 (2 probes)
+      resident 48.0 MiB · CPU time 1.5s since the attach
+                    BYTES        RATE  OBJECTS   RATE
+      allocated  12.5 MiB  1.25 MiB/s    3,100  310/s
+      freed       469 KiB  46.9 KiB/s    1,090  109/s
+      in use     12.0 MiB                2,010
+      calls: malloc 3,100 (3 failed) · free 1,090
+
+    CALL SITES by allocations: 4 of 4
+    #   PID    IN USE  OBJECTS  ALLOCATED  ▼ALLOCS  SHARE  OLDEST
+    1  4242  12.0 MiB    2,000   12.4 MiB    2,100  33.9%    9.8s
+        Cache::insert(std::string const&) (src/cache.cpp:42)
+          via std::vector<…>::push_back(…) (stl_vector.h:1287) inlined
+          via operator new(unsigned long) [libstdc++.so.6]
+          libplugin.so+0x1a30 (no symbol)
+          main (src/main.cpp:12)
+          __libc_start_call_main [libc.so.6]
+          _start [leaky]
+    2  4343  12.0 MiB    2,000   12.4 MiB    2,100  33.9%    9.8s
+        Cache::insert(std::string const&) (src/cache.cpp:42)
+          via std::vector<…>::push_back(…) (stl_vector.h:1287) inlined
+          via operator new(unsigned long) [libstdc++.so.6]
+          libplugin.so+0x1a30 (no symbol)
+          main (src/main.cpp:12)
+          __libc_start_call_main [libc.so.6]
+          _start [leaky]
+    3  4242     640 B       10   62.5 KiB    1,000  16.1%   250ms
+        parse_request (src/http.c:88)
+          [cut here: the next function keeps no frame pointer]
+    4  4343     640 B       10   62.5 KiB    1,000  16.1%   250ms
+        [no stack: the stack's memory could not be read]
+
+    QUALITY        LOSSY: some events are in no call site, whose numbers are too
+                   low; some functions are not probed, so their calls are missing
+                   everywhere
+    lost           1,234 × map_full: a map was full, so these blocks or stacks are
+                   in no site: raise --max-live or --max-stacks
+    not probed     1 probe: permission denied; `tracer doctor` says what to do
+    events         6,201 counted, 3,100 stacks walked
+    cut short      1 stack, callers not known: the next function keeps no frame
+                   pointer
+    cut short      1 stack, callers not known: the stack's memory could not be read
+    no symbol      1 frame without a function name, shown as file+offset
+    unmatched      17 frees of blocks older than the attach: nothing is counted for
+                   them
+    pending        1 call had not returned at the end, not counted as in use
+    early          2 calls were under way when counting began, not counted
+    note           realloc is single-stepped: its first instructions cannot be
+                   emulated
+    overhead       6,201 probe hits at 570 ns = 4ms, 0.2% of the target's CPU time
+    ");
+}
+
+#[test]
+fn mode_alloc_has_no_columns_of_what_is_in_use() {
+    insta::assert_snapshot!(table(&sample::alloc_mode(), Dimension::InuseSpace, 80), @"
+    tracer 0.1.0 · mode alloc · every allocation · attached 10.0s · exact
+    labels service=shop
+
+    leaky (pid 4242)  /srv/leaky/bin/leaky
+      glibc 2.36 in /usr/lib/x86_64-linux-gnu/libc.so.6 (2 probes)
+      resident 48.0 MiB · CPU time 1.5s since the attach
+                    BYTES        RATE  OBJECTS   RATE
+      allocated  12.5 MiB  1.25 MiB/s    3,100  310/s
+      calls: malloc 3,100
+
+    Mode alloc does not see frees: sorted by allocations, not by what is in use.
+    CALL SITES by allocated bytes: 2 of 2
+    #  ▼ALLOCATED  ALLOCS  SHARE
+    1    12.4 MiB   2,100  99.5%
+        Cache::insert(std::string const&) (src/cache.cpp:42)
+          via std::vector<…>::push_back(…) (stl_vector.h:1287) inlined
+          via operator new(unsigned long) [libstdc++.so.6]
+          libplugin.so+0x1a30 (no symbol)
+          main (src/main.cpp:12)
+          __libc_start_call_main [libc.so.6]
+          _start [leaky]
+    2    62.5 KiB   1,000   0.5%
+        parse_request (src/http.c:88)
+          [cut here: the next function keeps no frame pointer]
+
+    QUALITY        EXACT: nothing was lost, nothing is estimated
+    counted        calls at their entry, also those that fail; frees are not seen
+    events         6,201 counted, 3,100 stacks walked
+    cut short      1 stack, callers not known: the next function keeps no frame
+                   pointer
+    no symbol      1 frame without a function name, shown as file+offset
+    pending        1 call had not returned at the end, not counted as in use
+    early          2 calls were under way when counting began, not counted
+    note           realloc is single-stepped: its first instructions cannot be
+                   emulated
+    overhead       6,201 probe hits at 570 ns = 4ms, 0.2% of the target's CPU time
+    ");
+}
+
+#[test]
+fn estimates_carry_their_error() {
+    insta::assert_snapshot!(table(&sample::sampled(), Dimension::InuseSpace, 80), @"
+    tracer 0.1.0 · mode live · a sample every 512 KiB · attached 10.0s · sampled
+    labels service=shop
+
+    leaky (pid 4242)  /srv/leaky/bin/leaky
+      glibc 2.36 in /usr/lib/x86_64-linux-gnu/libc.so.6 (2 probes)
+      resident 48.0 MiB · CPU time 1.5s since the attach
+                          BYTES        RATE  OBJECTS   RATE
+      allocated        12.5 MiB  1.25 MiB/s    3,100  310/s
+      freed             469 KiB  46.9 KiB/s    1,090  109/s
+      in use     12.0 MiB ±3.1%                2,010
+      calls: malloc 3,100 (3 failed) · free 1,090
+
+    CALL SITES by in-use bytes: 2 of 2
+    #   ▼IN USE  OBJECTS  ALLOCATED  ALLOCS   SHARE    ±  OLDEST
+    1  12.0 MiB    2,000   12.4 MiB   2,100  100.0%  25%    9.8s
+        Cache::insert(std::string const&) (src/cache.cpp:42)
+          via std::vector<…>::push_back(…) (stl_vector.h:1287) inlined
+          via operator new(unsigned long) [libstdc++.so.6]
+          libplugin.so+0x1a30 (no symbol)
+          main (src/main.cpp:12)
+          __libc_start_call_main [libc.so.6]
+          _start [leaky]
+    2     640 B       10   62.5 KiB   1,000    0.0%  25%   250ms
+        parse_request (src/http.c:88)
+          [cut here: the next function keeps no frame pointer]
+
+    QUALITY        SAMPLED: nothing was lost; sites are estimates, ± is one standard
+                   error
+    events         6,201 counted, 3,100 stacks walked
+    cut short      1 stack, callers not known: the next function keeps no frame
+                   pointer
+    no symbol      1 frame without a function name, shown as file+offset
+    pending        1 call had not returned at the end, not counted as in use
+    early          2 calls were under way when counting began, not counted
+    note           realloc is single-stepped: its first instructions cannot be
+                   emulated
+    overhead       6,201 probe hits at 570 ns = 4ms, 0.2% of the target's CPU time
+    ");
+}
+
+#[test]
+fn nothing_happened() {
+    insta::assert_snapshot!(table(&sample::empty(), Dimension::InuseSpace, 80), @"
+    tracer 0.1.0 · mode live · every allocation · attached 10.0s · exact
+    labels service=shop
+
+    leaky (pid 4242)  /srv/leaky/bin/leaky
+      glibc 2.36 in /usr/lib/x86_64-linux-gnu/libc.so.6 (2 probes)
+      resident 48.0 MiB · CPU time 1.5s since the attach
+                 BYTES   RATE  OBJECTS  RATE
+      allocated    0 B  0 B/s        0   0/s
+      freed        0 B  0 B/s        0   0/s
+      in use       0 B               0
+      calls: malloc 0 (3 failed)
+
+    CALL SITES by in-use bytes: 0 of 0
+      no call site has in-use bytes
+
+    QUALITY        EXACT: nothing was lost, nothing is estimated
+    events         0 counted, 0 stacks walked
+    overhead       0 probe hits, cost not measured
+    ");
+}
+
+/// Check that what `--top` leaves out, and what is in no site, is summed up.
+#[test]
+fn numbers_always_add_up() {
+    let mut snapshot = sample::sample();
+    snapshot.targets[0].totals.inuse_bytes = Some(12_583_552 + 1024);
+    let options = Options { dimension: Dimension::InuseSpace, top: 1, colour: false, width: Some(100) };
+    let mut out = Vec::new();
+    write(&snapshot, &options, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("1 more site with 640 B in use (0.0%)"), "{text}");
+    assert!(text.contains("in none of these sites: 1.00 KiB in use (0.0%)"), "{text}");
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    let mut long = sample::two_targets();
+    long.targets[0].exe = "/very/long".repeat(40);
+    long.labels.insert("key".to_owned(), "value ".repeat(40));
+    long.quality.notes.push("word".repeat(60));
+    long.sites[0].frames = vec![long.sites[0].frames[1].clone(); 40];
+    for snapshot in [sample::sample(), long, sample::alloc_mode(), sample::sampled(), sample::empty()] {
+        for width in [72, 80, 100, 120, 160, 250] {
+            for line in table(&snapshot, Dimension::InuseSpace, width).lines() {
+                assert!(frame::columns(line) <= usize::from(width), "{width}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn deep_stacks_keep_both_ends() {
+    let mut snapshot = sample::sample();
+    let deep = |at: usize| Frame { function: Some(format!("f{at}")), ..snapshot.sites[1].frames[0].clone() };
+    snapshot.sites[0].frames = (0..50).map(deep).collect();
+    let text = table(&snapshot, Dimension::InuseSpace, 100);
+    for expect in ["f0 (", "f10 (", "… 38 frames, see --format json", "f49 ("] {
+        assert!(text.contains(expect), "{expect}\n{text}");
+    }
+}
+
+/// Check that a target cannot write to the terminal of who watches it.
+#[test]
+fn control_characters_of_the_target_do_not_reach_the_terminal() {
+    let mut snapshot = sample::two_targets();
+    let evil = "\x1b]0;x\x07\r".to_owned();
+    snapshot.labels.insert("key".to_owned(), evil.clone());
+    (snapshot.targets[0].comm, snapshot.targets[0].exe) = (evil.clone(), evil.clone());
+    snapshot.targets[0].ended = Some(evil.clone());
+    snapshot.quality.notes.push(evil.clone());
+    let frame = &mut snapshot.sites[0].frames[0];
+    (frame.function, frame.file) = (Some(evil.clone()), Some(evil));
+    let text = table(&snapshot, Dimension::InuseSpace, 80);
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+}
+
+/// Check that colour adds nothing but escape sequences.
+#[test]
+fn colour_is_never_the_only_signal() {
+    for verdict in [Verdict::Exact, Verdict::Sampled, Verdict::Lossy] {
+        let mut snapshot = sample::two_targets();
+        snapshot.quality.verdict = verdict;
+        let options = Options { dimension: Dimension::InuseSpace, top: 20, colour: true, width: Some(120) };
+        let mut out = Vec::new();
+        write(&snapshot, &options, &mut out).unwrap();
+        let coloured = String::from_utf8(out).unwrap();
+        assert!(coloured.contains("\x1b["));
+        let plain: String = coloured
+            .split('\x1b')
+            .map(|part| {
+                part.strip_prefix('[').and_then(|part| part.split_once('m')).map_or(part, |(_, text)| text)
+            })
+            .collect();
+        let trimmed = plain.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+        assert_eq!(format!("{trimmed}\n"), table(&snapshot, Dimension::InuseSpace, 120));
+    }
+}

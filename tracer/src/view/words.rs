@@ -1,0 +1,131 @@
+//! Reasons and verdicts in words. The keys are those of the JSON document; an unknown key stands for itself.
+
+use crate::model::snapshot::{Dimension, Snapshot, Verdict};
+
+/// A key of `quality.lost` or `quality.truncated`, what it means and what the reader can do.
+struct Words {
+    key: &'static str,
+    meaning: &'static str,
+}
+
+const LOST: [Words; 6] = [
+    Words {
+        key: "map_full",
+        meaning: "a map was full, so these blocks or stacks are in no site: raise --max-live or --max-stacks",
+    },
+    Words {
+        key: "ring_full",
+        meaning: "the tracer did not read fast enough, so these samples are in no site: raise --sample-bytes \
+                  or give the tracer CPU time",
+    },
+    Words {
+        key: "scratch_busy",
+        meaning: "a probe interrupted another one on the same CPU and found no free scratch space: raise --sample-bytes",
+    },
+    Words {
+        key: "read_fault",
+        meaning: "the target's memory could not be read at the probe: try a longer --duration",
+    },
+    Words {
+        key: "stack_collision",
+        meaning: "two stacks had the same key, the later one is in the overflow entry: attach again, the key is drawn anew",
+    },
+    Words {
+        key: "inflight_full",
+        meaning: "more calls were under way at once than fit, so their results are in no site: use --mode alloc \
+                  or raise --sample-bytes",
+    },
+];
+
+const TRUNCATED: [Words; 6] = [
+    Words { key: "depth", meaning: "deeper than the tracer walks" },
+    Words { key: "no_frame_pointer", meaning: "the next function keeps no frame pointer" },
+    Words { key: "no_table", meaning: "no unwind table for the next function" },
+    Words { key: "bad_cfa", meaning: "the unwind table gave an impossible frame" },
+    Words { key: "read_fault", meaning: "the stack's memory could not be read" },
+    Words { key: "foreign_return_probe", meaning: "another tool's return probe hides the caller" },
+];
+
+fn find(table: &'static [Words], key: &str) -> Option<&'static str> {
+    table.iter().find(|words| words.key == key).map(|words| words.meaning)
+}
+
+/// What a key of `quality.lost` means and what to do.
+#[must_use]
+pub fn lost(key: &str) -> Option<&'static str> {
+    find(&LOST, key)
+}
+
+/// Why a stack ends early.
+#[must_use]
+pub fn truncated(key: &str) -> &str {
+    find(&TRUNCATED, key).unwrap_or(key)
+}
+
+/// A dimension as a reader would say it.
+#[must_use]
+pub const fn dimension(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::InuseSpace => "in-use bytes",
+        Dimension::InuseObjects => "in-use objects",
+        Dimension::AllocSpace => "allocated bytes",
+        Dimension::AllocObjects => "allocations",
+    }
+}
+
+/// How much is looked at.
+#[must_use]
+pub fn sampling(snapshot: &Snapshot) -> String {
+    match snapshot.sample_bytes {
+        0 => "every allocation".to_owned(),
+        bytes => format!("a sample every {}", crate::units::Bytes(bytes)),
+    }
+}
+
+/// The verdict's word.
+#[must_use]
+pub const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Exact => "exact",
+        Verdict::Sampled => "sampled",
+        Verdict::Lossy => "lossy",
+    }
+}
+
+/// What the verdict means for these numbers.
+#[must_use]
+pub fn verdict_sentence(snapshot: &Snapshot) -> String {
+    let quality = &snapshot.quality;
+    match quality.verdict {
+        Verdict::Exact => "nothing was lost, nothing is estimated".to_owned(),
+        Verdict::Sampled => "nothing was lost; sites are estimates, ± is one standard error".to_owned(),
+        Verdict::Lossy => {
+            let mut parts = Vec::new();
+            if quality.lost.values().any(|&count| count > 0) {
+                parts.push("some events are in no call site, whose numbers are too low");
+            }
+            if quality.attach_failures.values().any(|&count| count > 0) {
+                parts.push("some functions are not probed, so their calls are missing everywhere");
+            }
+            parts.join("; ")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_keys_stand_for_themselves() {
+        assert_eq!(truncated("something_new"), "something_new");
+        assert_eq!(lost("something_new"), None);
+    }
+
+    #[test]
+    fn every_loss_says_what_to_do() {
+        for words in &LOST {
+            assert!(words.meaning.contains(": "), "{}", words.key);
+        }
+    }
+}
