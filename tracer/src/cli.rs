@@ -1,0 +1,255 @@
+//! The command line, as clap sees it. Nothing here is checked beyond its syntax: `options` does that.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tracer",
+    version,
+    about = "Which call stacks of a live process allocate memory, and which keep it",
+    after_help = "Data goes to stdout, messages to stderr. Exit codes: 0 done, 1 failed while running, 2 wrong usage, \
+                  4 target not found, 5 this target or machine cannot be traced.",
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Say more on stderr, the BPF programs' own messages too
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Attach to running processes
+    Attach(AttachArgs),
+    /// Start a program under the tracer, from its first allocation
+    Run(RunArgs),
+    /// Show a saved JSON or pprof file
+    View(ViewArgs),
+    /// Say what works here, what is missing, what would be probed and why
+    Doctor(DoctorArgs),
+    /// Print completions for a shell
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+    /// The tracer's own: stop, then become CMD
+    #[command(hide = true, name = "__exec")]
+    Exec(ExecArgs),
+    /// The tracer's own: live under a system call filter
+    #[command(hide = true, name = "__seccomp-trial")]
+    SeccompTrial,
+}
+
+/// `tracer attach`
+#[derive(Debug, Args)]
+pub struct AttachArgs {
+    /// Process to attach to; may be given several times
+    #[arg(long = "pid", value_name = "PID", required = true)]
+    pub pids: Vec<u32>,
+    /// Everything that `run` has too.
+    #[command(flatten)]
+    pub trace: TraceArgs,
+}
+
+/// `tracer run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Everything that `attach` has too.
+    #[command(flatten)]
+    pub trace: TraceArgs,
+    /// Program and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// Options of `attach` and `run`.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// What is traced: entries only, or blocks from their allocation to their free
+    #[arg(long, value_name = "alloc|live", default_value = "live")]
+    pub mode: String,
+    /// Mean bytes between samples; 0 is every allocation
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub sample_bytes: String,
+    /// Stop after this time, such as 10s [default: until Ctrl-C or the end of the target]
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<String>,
+    /// How often to look
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub interval: String,
+    /// Rows of the table
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+    /// What goes to stdout
+    #[arg(long, value_name = "table|json|pprof|folded|svg")]
+    pub format: Option<String>,
+    /// Write to a file, in the format of its suffix (.json .pb.gz .folded .svg .txt) or of --format; may be given several times
+    #[arg(short, long = "output", value_name = "FILE")]
+    pub output: Vec<PathBuf>,
+    /// Sorts the sites and weighs the stacks [default: inuse_space, in mode alloc alloc_space]
+    #[arg(long, value_enum, value_name = "VIEW")]
+    pub view: Option<View>,
+    /// Count as in use only blocks that are at least that old
+    #[arg(long, value_name = "TIME")]
+    pub older_than: Option<String>,
+    /// Only call sites with a function or module that matches
+    #[arg(long, value_name = "REGEX")]
+    pub include: Option<String>,
+    /// No call sites with a function or module that matches
+    #[arg(long, value_name = "REGEX")]
+    pub exclude: Option<String>,
+    /// Label on everything that is exported; may be given several times
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<String>,
+    /// Trace this allocator (glibc)
+    #[arg(long, value_name = "NAME")]
+    pub allocator: Option<String>,
+    /// Look for the allocator in this mapped file only
+    #[arg(long, value_name = "PATH")]
+    pub object: Option<String>,
+    /// Not there yet.
+    #[arg(long, hide = true)]
+    pub symbol_prefix: Option<String>,
+    /// How probes are attached
+    #[arg(long, value_enum, default_value_t = Attach::Auto)]
+    pub attach: Attach,
+    /// Trace children too [default: no for attach, yes for run]
+    #[arg(long, value_name = "yes|no")]
+    pub follow_forks: Option<YesNo>,
+    /// Call stacks kept apart (176 bytes of kernel memory each)
+    #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    pub max_stacks: u32,
+    /// Blocks followed at a time (about 96 bytes of kernel memory each, when used)
+    #[arg(long, value_name = "N", default_value_t = 1_048_576, value_parser = clap::value_parser!(u32).range(1..=268_435_456))]
+    pub max_live: u32,
+    /// Not there yet.
+    #[arg(long, hide = true)]
+    pub max_overhead: Option<String>,
+}
+
+/// pprof's four numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum View {
+    /// Live bytes
+    InuseSpace,
+    /// Live blocks
+    InuseObjects,
+    /// Allocated bytes
+    AllocSpace,
+    /// Allocations
+    AllocObjects,
+}
+
+/// How probes are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Attach {
+    /// The best that works here
+    Auto,
+    /// uprobe_multi: one link for all probes of a kind
+    Multi,
+    /// Perf events: one per probe
+    Perf,
+}
+
+/// A choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum YesNo {
+    /// Yes
+    Yes,
+    /// No
+    No,
+}
+
+/// `tracer view`
+#[derive(Debug, Args)]
+pub struct ViewArgs {
+    /// File that `attach` or `run` wrote
+    pub file: PathBuf,
+    /// What goes to stdout
+    #[arg(long, value_name = "table|json|pprof|folded|svg", default_value = "table")]
+    pub format: String,
+    /// Rows of the table
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+    /// Sorts the sites and weighs the stacks
+    #[arg(long, value_enum, value_name = "VIEW")]
+    pub view: Option<View>,
+}
+
+/// `tracer doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Also say what would be probed in this process
+    #[arg(long)]
+    pub pid: Option<u32>,
+    /// How to say it
+    #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
+    pub format: DoctorFormat,
+}
+
+/// How `doctor` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DoctorFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// `tracer __exec`: becomes CMD once the tracer is ready.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// Program and its arguments.
+    #[arg(last = true, required = true)]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// Prints completions.
+pub fn completions(shell: clap_complete::Shell, out: &mut impl std::io::Write) {
+    clap_complete::generate(shell, &mut Cli::command(), "tracer", out);
+}
+
+/// Prints the manual page.
+///
+/// # Errors
+///
+/// The writer's.
+pub fn man(out: &mut impl std::io::Write) -> std::io::Result<()> {
+    clap_mangen::Man::new(Cli::command()).render(out)
+}
+
+/// Parses the process's arguments; prints help, version or a usage error itself, and then is the exit code.
+///
+/// # Errors
+///
+/// The exit code of what was printed.
+pub fn parse() -> Result<Cli, u8> {
+    Cli::try_parse().map_err(|error| {
+        // There is no one to tell if stderr is closed.
+        let _ = error.print();
+        u8::from(error.use_stderr()) * 2
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,84 @@
+//! `tracer attach`: running processes, until told to stop or until they end.
+
+use std::time::{Duration, Instant};
+
+use super::children::Children;
+use super::events::{Event, Events, Signalled};
+use super::messages::Messages;
+use super::session::Session;
+use super::{Failure, output};
+use crate::cli::AttachArgs;
+use crate::collect::notices::Notice;
+use crate::options::{self, TraceOptions};
+use crate::target::Target;
+
+/// How often the new stacks are taken: long before the ring buffer is full.
+const DRAIN: Duration = Duration::from_millis(100);
+
+/// Traces running processes and reports.
+///
+/// # Errors
+///
+/// A target is not there or cannot be traced, or the report cannot be written.
+pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
+    let options = options::trace(&args.trace, false)?;
+    let targets = args.pids.iter().map(|&pid| Target::open(pid)).collect::<Result<Vec<_>, _>>()?;
+    let events = Events::new();
+    events.take_signals(Signalled::Stop).map_err(anyhow::Error::from)?;
+    let mut session = Session::open(&options, &targets, messages)?;
+    start(&mut session, targets, &events)?;
+    messages.detail("counting");
+    follow(&mut session, &options, &events, messages);
+    session.stop()?;
+    session.detach();
+    session.calibrate();
+    let progress = messages.spinner("reading symbols");
+    let snapshot = session.snapshot(&options)?;
+    drop(progress);
+    output::report(&snapshot, &options, true, messages)
+}
+
+/// Attaches to all targets, then counts.
+fn start(session: &mut Session, targets: Vec<Target>, events: &Events) -> Result<(), Failure> {
+    session.kernel().attach_process_events()?;
+    if let Some(ring) = session.kernel().take_process_events() {
+        events.take_notices(ring).map_err(anyhow::Error::from)?;
+    }
+    for target in targets {
+        let pidfd = target.pidfd().map_err(anyhow::Error::from)?;
+        let pid = target.pid;
+        session.add(target, 0)?;
+        events.take_end(pid, pidfd).map_err(anyhow::Error::from)?;
+    }
+    session.count()
+}
+
+/// Until told to stop, or the time is over, or all targets have ended.
+fn follow(session: &mut Session, options: &TraceOptions, events: &Events, messages: &Messages) {
+    let since = Instant::now();
+    let progress = messages.countdown(options.duration);
+    let mut children = Children::default();
+    while !session.all_ended() {
+        let left = options.duration.map(|duration| duration.saturating_sub(since.elapsed()));
+        if left == Some(Duration::ZERO) {
+            return;
+        }
+        match events.next(left.unwrap_or(DRAIN).min(DRAIN)) {
+            Event::Signal(_) => return,
+            Event::Ended { pid } => session.ended(pid, "exited"),
+            Event::Notice(Notice::Exec { tgid }) => {
+                session.replaced(tgid);
+                session.ended(tgid, "executed another program");
+                session.note(format!("process {tgid} executed another program: the report ends there"));
+            }
+            Event::Notice(Notice::Loaded { tgid }) => session.mappings_changed(tgid),
+            Event::Notice(Notice::Fork { child }) if options.follow_forks => children.appeared(child),
+            Event::Notice(Notice::Fork { .. }) => {}
+            Event::Tick => {
+                children.attach_waiting(session, events, messages);
+                session.drain();
+            }
+        }
+        progress.at(since.elapsed());
+    }
+}

@@ -1,0 +1,91 @@
+//! What the machine allows, found out by doing it.
+
+use std::path::Path;
+
+use super::Check;
+use crate::command::session::calibrate;
+use crate::kernel::attach::Kind;
+use crate::kernel::{Kernel, LoadOptions, btf, preflight, seccomp_trial};
+use crate::mode::Mode;
+
+/// Everything that was tried, and whether probes work.
+pub(super) fn checks() -> (Vec<Check>, bool) {
+    let uname = rustix::system::uname();
+    let kernel = Check {
+        name: "kernel",
+        works: uname.machine().to_bytes() == b"x86_64",
+        found: format!("{} {}", uname.release().to_string_lossy(), uname.machine().to_string_lossy()),
+        help: (uname.machine().to_bytes() != b"x86_64").then(|| "only x86-64 can be traced yet".to_owned()),
+    };
+    let privileges = match preflight::check_privileges() {
+        Ok(()) => works("privileges", "all that is needed".to_owned()),
+        Err(reason) => fails("privileges", reason, "run as root"),
+    };
+    let multi = preflight::uprobe_multi();
+    let kind = if multi.is_ok() { Kind::Multi } else { Kind::Perf };
+    let multi = match multi {
+        Ok(()) => works("uprobe_multi", "one link holds all probes of a kind".to_owned()),
+        Err(reason) => {
+            fails("uprobe_multi", reason, "perf-event uprobes are used instead: detaching takes longer")
+        }
+    };
+    let (alloc, alloc_works) = trial("mode alloc", Mode::Alloc, kind);
+    let (live, _) = trial("mode live", Mode::Live, kind);
+    (vec![kernel, privileges, multi, alloc, live, seccomp(kind), btf()], alloc_works)
+}
+
+fn works(name: &'static str, found: String) -> Check {
+    Check { name, works: true, found, help: None }
+}
+
+fn fails(name: &'static str, found: String, help: &str) -> Check {
+    Check { name, works: false, found, help: Some(help.to_owned()) }
+}
+
+/// Attaches to this process and counts its allocations.
+fn trial(name: &'static str, mode: Mode, kind: Kind) -> (Check, bool) {
+    let load = LoadOptions { max_stacks: 64, max_live: 64, mode, kind, task: None, log: false };
+    let cost =
+        Kernel::load(&load).map_err(Into::into).and_then(|mut kernel| calibrate::measure(&mut kernel, mode));
+    match cost {
+        Ok(cost) if cost.hits > 0 => {
+            let found = format!(
+                "{} probe hits counted on this process by {}, {:.0} ns each",
+                cost.hits,
+                kind.name(),
+                cost.ns_per_hit
+            );
+            (works(name, found), true)
+        }
+        Ok(_) => {
+            let check = fails(
+                name,
+                "probes were placed and never hit".to_owned(),
+                "report it with the kernel's version",
+            );
+            (check, false)
+        }
+        Err(failure) => (fails(name, failure.to_string(), "see the lines above"), false),
+    }
+}
+
+fn seccomp(kind: Kind) -> Check {
+    const NAME: &str = "return probes under seccomp";
+    match seccomp_trial::return_probe_is_safe(kind) {
+        Ok(true) => works(NAME, "a process under a system call filter survives them".to_owned()),
+        Ok(false) => fails(
+            NAME,
+            "this kernel kills a process under a system call filter at a return probe".to_owned(),
+            "mode alloc is used for such processes; update the kernel (fixed in 6.12.14, 6.13.3, 6.14)",
+        ),
+        Err(error) => fails(NAME, error.to_string(), "mode alloc is safe"),
+    }
+}
+
+fn btf() -> Check {
+    const NAME: &str = "kernel type information";
+    match btf::task_offsets(Path::new(btf::KERNEL_BTF)) {
+        Ok(_) => works(NAME, format!("{}: children can be followed", btf::KERNEL_BTF)),
+        Err(reason) => fails(NAME, reason, "children are not followed without it (CONFIG_DEBUG_INFO_BTF)"),
+    }
+}

@@ -1,0 +1,130 @@
+//! Everything that can happen while targets are traced, in one channel.
+
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+
+use crate::collect::notices::{self, Notice};
+use crate::kernel::NoticeRing;
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A followed process did something.
+    Notice(Notice),
+    /// A process has ended.
+    Ended {
+        /// Its pid.
+        pid: u32,
+    },
+    /// A signal came to the tracer.
+    Signal(i32),
+    /// Nothing, for one tick.
+    Tick,
+}
+
+/// The channel and its sources.
+pub struct Events {
+    sender: Sender<Event>,
+    receiver: Receiver<Event>,
+}
+
+/// What signals mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signalled {
+    /// The first INT or TERM is an event, the second ends the tracer at once.
+    Stop,
+    /// INT and QUIT are the terminal's words to the command; the others are to be forwarded.
+    Forward,
+}
+
+/// Exit code after a signal that ends at once: 128 + SIGINT.
+const INTERRUPTED: i32 = 130;
+
+impl Events {
+    /// A channel without sources.
+    #[must_use]
+    pub fn new() -> Self {
+        let (sender, receiver) = channel();
+        Self { sender, receiver }
+    }
+
+    /// Takes signals from now on.
+    ///
+    /// # Errors
+    ///
+    /// The handlers or their thread could not be set up.
+    pub fn take_signals(&self, meaning: Signalled) -> std::io::Result<()> {
+        let wanted: &[i32] = match meaning {
+            Signalled::Stop => &[SIGINT, SIGTERM],
+            Signalled::Forward => &[SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2],
+        };
+        let mut signals = Signals::new(wanted)?;
+        let sender = self.sender.clone();
+        std::thread::Builder::new().name("tracer-signals".to_owned()).spawn(move || {
+            let mut stops = 0;
+            for signal in signals.forever() {
+                stops += u32::from(meaning == Signalled::Stop);
+                if stops > 1 {
+                    // The probes are file descriptors: they end with the process.
+                    std::process::exit(INTERRUPTED);
+                }
+                if sender.send(Event::Signal(signal)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Takes the notices of followed processes.
+    ///
+    /// # Errors
+    ///
+    /// The reader's thread could not be started.
+    pub fn take_notices(&self, ring: NoticeRing) -> std::io::Result<()> {
+        let sender = self.sender.clone();
+        notices::start(ring, move |notice| sender.send(Event::Notice(notice)).is_ok())
+    }
+
+    /// Waits for the end of a process.
+    ///
+    /// # Errors
+    ///
+    /// The waiter's thread could not be started.
+    pub fn take_end(&self, pid: u32, pidfd: OwnedFd) -> std::io::Result<()> {
+        let sender = self.sender.clone();
+        std::thread::Builder::new().name(format!("tracer-{pid}")).spawn(move || {
+            while poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None) != Ok(1) {}
+            // The receiver is gone when nobody waits any more.
+            let _ = sender.send(Event::Ended { pid });
+        })?;
+        Ok(())
+    }
+
+    /// Gives an event back, for a later reader.
+    pub fn put_back(&self, event: Event) {
+        // The receiver is ours.
+        let _ = self.sender.send(event);
+    }
+
+    /// The next event, or a tick if there is none for so long.
+    #[must_use]
+    pub fn next(&self, tick: Duration) -> Event {
+        match self.receiver.recv_timeout(tick) {
+            Ok(event) => event,
+            // Our own sender keeps the channel connected.
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Event::Tick,
+        }
+    }
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,88 @@
+//! Holds CMD at the one moment when its libraries are mapped and their constructors have not run.
+//!
+//! The loader calls its rendezvous function (`_dl_debug_state` of glibc and musl, made for debuggers) when it has
+//! mapped the libraries. A BPF program there stops the process, the tracer places its probes and lets it go on.
+
+use std::time::{Duration, Instant};
+
+use tracer_ebpf::abi::Followed;
+use tracer_ebpf::abi::slot::{HOLD_AT_EXEC, HOLD_AT_LOADER};
+
+use super::spawn::Command;
+use crate::command::Failure;
+use crate::command::events::{Event, Events};
+use crate::command::session::Session;
+use crate::elf::Image;
+use crate::target::Target;
+use crate::target::mappings::{FileCache, MappedFile, Mappings};
+
+const RENDEZVOUS: &str = "_dl_debug_state";
+/// glibc announces the beginning of the loading, and its end.
+const RENDEZVOUS_CALLS: u32 = 2;
+/// A loader needs milliseconds; a file system that hangs may need longer.
+const LOADER_WAIT: Duration = Duration::from_secs(60);
+
+/// Lets the stopped child go on to its exec, where it stops again.
+pub(super) fn before_exec(session: &mut Session, command: &Command) -> Result<(), Failure> {
+    session.kernel().follow(command.pid(), Followed { slot: u32::MAX, hold: HOLD_AT_EXEC })?;
+    command.release();
+    Ok(())
+}
+
+/// From the exec to the end of the loading, then the probes; CMD is stopped at the return.
+pub(super) fn at_loader(session: &mut Session, command: &Command, events: &Events) -> Result<(), Failure> {
+    let pid = command.pid();
+    command.wait_for_stop()?;
+    let mut files = FileCache::default();
+    let mappings = Mappings::read(pid, &mut files)
+        .map_err(|_| Failure::NotFound(format!("process {pid} ended before it was traced")))?;
+    let Some((loader, file_offset)) = rendezvous(&mappings) else { return attach(session, pid) };
+    let links = session.kernel().attach_rendezvous(pid, &loader.file, file_offset)?;
+    session.kernel().follow(pid, Followed { slot: u32::MAX, hold: HOLD_AT_EXEC | HOLD_AT_LOADER })?;
+    for call in 1..=RENDEZVOUS_CALLS {
+        command.release();
+        wait_for_loader(pid, events)?;
+        command.wait_for_stop()?;
+        match attach(session, pid) {
+            Err(Failure::CannotTrace(_)) if call < RENDEZVOUS_CALLS => {}
+            result => {
+                result?;
+                break;
+            }
+        }
+    }
+    session.watch_loader(pid, links);
+    Ok(())
+}
+
+fn attach(session: &mut Session, pid: u32) -> Result<(), Failure> {
+    session.add(Target::open(pid)?, HOLD_AT_EXEC)?;
+    session.count()
+}
+
+/// The loader's file and the offset of its rendezvous function; `None` for a static program.
+fn rendezvous(mappings: &Mappings) -> Option<(std::sync::Arc<MappedFile>, u64)> {
+    mappings.files().into_iter().find_map(|file| {
+        let image = Image::open(file.file.try_clone().ok()?).ok()?;
+        let symbol = image.functions_named(&[RENDEZVOUS]).into_iter().next()?;
+        let offset = image.vaddr_to_file_offset(symbol.address)?;
+        Some((file, offset.0))
+    })
+}
+
+/// Waits for the loader's notice; what else comes meanwhile is about processes that do not run yet.
+fn wait_for_loader(pid: u32, events: &Events) -> Result<(), Failure> {
+    use crate::collect::notices::Notice;
+    let since = Instant::now();
+    while since.elapsed() < LOADER_WAIT {
+        match events.next(Duration::from_millis(100)) {
+            Event::Notice(Notice::Loaded { tgid }) if tgid == pid => return Ok(()),
+            Event::Ended { pid: ended } if ended == pid => {
+                events.put_back(Event::Ended { pid });
+                return Err(Failure::NotFound("CMD ended while it was loaded".to_owned()));
+            }
+            _ => {}
+        }
+    }
+    Err(Failure::CannotTrace("CMD's loader did not finish within a minute".to_owned()))
+}

@@ -1,0 +1,141 @@
+//! `tracer run -- CMD`: a program from its first allocation.
+//!
+//! CMD is started stopped, followed by the process tracepoints, and held where its loader has mapped the libraries
+//! and not yet run their constructors. There the probes are placed, and it goes on.
+
+mod hold;
+pub mod spawn;
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::children::Children;
+use super::events::{Event, Events, Signalled};
+use super::messages::Messages;
+use super::session::Session;
+use super::{Failure, output};
+use crate::cli::RunArgs;
+use crate::collect::notices::Notice;
+use crate::options::{self, TraceOptions};
+use spawn::{Command, End};
+
+/// Exit code of `run` when the tracer itself fails.
+const TRACER_FAILED: u8 = 125;
+/// How often the new stacks are taken.
+const DRAIN: Duration = Duration::from_millis(20);
+
+/// Runs CMD under the tracer; the exit code.
+#[must_use]
+pub fn run(args: &RunArgs, messages: &Messages) -> u8 {
+    match try_run(args, messages) {
+        Ok(code) => code,
+        Err(failure @ Failure::Usage(_)) => {
+            messages.error(&failure);
+            failure.code()
+        }
+        Err(failure) => {
+            messages.error(&failure);
+            TRACER_FAILED
+        }
+    }
+}
+
+fn try_run(args: &RunArgs, messages: &Messages) -> Result<u8, Failure> {
+    let options = options::trace(&args.trace, true)?;
+    if let Some(path) = spawn::set_id_program(&args.command) {
+        messages.warn(&format!(
+            "{} is set-uid or set-gid and is not traced: it would run with other rights than its own",
+            path.display()
+        ));
+        return Ok(spawn::become_command(&args.command, messages));
+    }
+    let events = Events::new();
+    let mut session = Session::open(&options, &[], messages)?;
+    session.kernel().attach_process_events()?;
+    if let Some(ring) = session.kernel().take_process_events() {
+        events.take_notices(ring).map_err(anyhow::Error::from)?;
+    }
+    events.take_signals(Signalled::Forward).map_err(anyhow::Error::from)?;
+    let mut command = Command::start(&args.command)?;
+    events.take_end(command.pid(), command.pidfd()?).map_err(anyhow::Error::from)?;
+    let outcome = follow(&mut session, &mut command, &options, &events, messages);
+    if outcome.is_err() {
+        // It has not run one instruction of its own, or it must not stay stopped.
+        command.abandon();
+    }
+    let Some(end) = outcome? else {
+        // CMD could not be started: its own message is on stderr.
+        return command.wait().map(End::code);
+    };
+    session.stop()?;
+    session.detach();
+    session.calibrate();
+    let progress = messages.spinner("reading symbols");
+    let snapshot = session.snapshot(&options)?;
+    drop(progress);
+    output::report(&snapshot, &options, false, messages)?;
+    Ok(end.code())
+}
+
+/// Until CMD ends; `None` if it was never started.
+fn follow(
+    session: &mut Session,
+    command: &mut Command,
+    options: &TraceOptions,
+    events: &Events,
+    messages: &Messages,
+) -> Result<Option<End>, Failure> {
+    let pid = command.pid();
+    hold::before_exec(session, command)?;
+    let since = Instant::now();
+    let mut children = Children::default();
+    let mut has_started = false;
+    let mut has_counted_out = false;
+    loop {
+        if !has_counted_out
+            && options.duration.is_some_and(|duration| has_started && since.elapsed() >= duration)
+        {
+            // CMD goes on untraced: it is not ours to end.
+            session.stop()?;
+            session.detach();
+            has_counted_out = true;
+        }
+        match events.next(DRAIN) {
+            Event::Ended { pid: ended } if ended == pid => {
+                session.ended(pid, "exited");
+                let end = command.wait()?;
+                return Ok(has_started.then_some(end));
+            }
+            Event::Ended { pid: ended } => session.ended(ended, "exited"),
+            Event::Signal(signal) => command.forward(signal),
+            Event::Notice(_) if has_counted_out => command.release(),
+            Event::Notice(Notice::Exec { tgid }) if tgid == pid => {
+                session.replaced(pid);
+                let attached = hold::at_loader(session, command, events);
+                command.release();
+                match attached {
+                    Ok(()) => has_started = true,
+                    Err(Failure::NotFound(_)) => {}
+                    Err(failure) if !has_started => return Err(failure),
+                    Err(failure) => session.note(format!("after its exec, CMD was not traced: {failure}")),
+                }
+            }
+            Event::Notice(Notice::Exec { tgid }) if options.follow_forks => {
+                children.executed(session, tgid, events, messages);
+            }
+            Event::Notice(Notice::Fork { child }) if options.follow_forks => children.appeared(child),
+            Event::Notice(Notice::Loaded { tgid }) => session.mappings_changed(tgid),
+            Event::Notice(_) => {}
+            Event::Tick => {
+                children.attach_waiting(session, events, messages);
+                session.drain();
+            }
+        }
+    }
+}
+
+/// A signal by its number.
+fn signal(number: i32) -> Option<Signal> {
+    Signal::from_named_raw(number)
+}

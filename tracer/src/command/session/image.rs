@@ -1,0 +1,198 @@
+//! One image of one process: which allocator it has, and what its probes and its slot look like.
+
+use std::sync::Arc;
+
+use tracer_ebpf::abi::slot::MAX_NESTED;
+use tracer_ebpf::abi::{Cookie, MAX_FUNCTIONS, Range, Slot};
+
+use crate::allocator::{self, Allocator, Detection, Role};
+use crate::command::Failure;
+use crate::elf::{ElfError, Image};
+use crate::kernel::attach::{EntryPoint, Kind, Points, ReturnEntry};
+use crate::mode::Mode;
+use crate::model::snapshot;
+use crate::options::Choice;
+use crate::probe::{self, NoReturn, Plan, ProbePoint};
+use crate::target::mappings::{MappedFile, Mappings};
+
+/// Where the kernel maps its return trampoline in an x86-64 process, unless something lies there: just below the
+/// end of the user address space (`xol_add_vma` in kernel/events/uprobes.c).
+const TRAMPOLINE: u64 = 0x7fff_ffff_e000;
+
+/// An image that is ready to be probed.
+pub(crate) struct Prepared {
+    pub(super) file: Arc<MappedFile>,
+    pub(super) failures: Vec<String>,
+    allocator: Allocator,
+    plan: Plan,
+    nested: Vec<Range>,
+}
+
+/// Finds the allocator of a process and plans its probes.
+pub(crate) fn prepare(
+    mappings: &Mappings,
+    choice: &Choice,
+    mode: Mode,
+    pid: u32,
+) -> Result<Prepared, Failure> {
+    let (file, image, allocator) = find(mappings, choice, pid)?;
+    let mut plan = probe::plan(&image, &allocator, mode);
+    let mut failures: Vec<String> =
+        plan.skipped.iter().map(|skipped| format!("{}: {}", skipped.function, skipped.reason)).collect();
+    // Without its return a call cannot be followed: it is left out, and said.
+    plan.points.retain(|point| match &point.returns {
+        Err(reason) if mode == Mode::Live && point.role == Role::Allocates => {
+            failures.push(format!("{}: no return probe: {reason}", point.function));
+            false
+        }
+        _ => true,
+    });
+    plan.points.truncate(MAX_FUNCTIONS as usize);
+    if plan.points.is_empty() {
+        return Err(Failure::CannotTrace(format!(
+            "process {pid}: none of the functions of {} can be probed: {}",
+            file.path,
+            failures.join("; ")
+        )));
+    }
+    let nested = plan
+        .nested
+        .iter()
+        .filter_map(|range| {
+            let offset = image.vaddr_to_file_offset(range.start)?;
+            let start = mappings.address_of(&file, offset.0)?;
+            Some(Range { start, end: start + (range.end.0 - range.start.0) })
+        })
+        .collect();
+    Ok(Prepared { file, failures, allocator, plan, nested })
+}
+
+/// The object that holds the allocator, opened.
+fn find(
+    mappings: &Mappings,
+    choice: &Choice,
+    pid: u32,
+) -> Result<(Arc<MappedFile>, Image, Allocator), Failure> {
+    let mut others = Vec::new();
+    for file in mappings.files() {
+        if choice.object.as_ref().is_some_and(|wanted| *wanted != file.path) {
+            continue;
+        }
+        let opened = file.file.try_clone().map_err(anyhow::Error::from)?;
+        let image = match Image::open(opened) {
+            Ok(image) => image,
+            Err(error @ (ElfError::Is32Bit | ElfError::WrongMachine(_))) => {
+                return Err(Failure::CannotTrace(format!(
+                    "process {pid} cannot be traced: {} is {error}",
+                    file.path
+                )));
+            }
+            // A file that is mapped as code and is no ELF file has no malloc.
+            Err(_) => continue,
+        };
+        match allocator::detect(&image, &file.path) {
+            Detection::Supported(allocator) => return Ok((file, image, allocator)),
+            Detection::Other(other) => others.push(format!("{} in {}", other.name, other.object)),
+            Detection::Absent => {}
+        }
+    }
+    let found = if others.is_empty() {
+        "no file that it has mapped defines malloc in a symbol table (a stripped static program does not)"
+            .to_owned()
+    } else {
+        format!("it has {}, and this version traces glibc's malloc only", others.join(", "))
+    };
+    Err(Failure::CannotTrace(format!(
+        "no allocator found in process {pid}: {found}. `tracer doctor --pid {pid}` lists what was looked at; \
+         a build with its .symtab would help"
+    )))
+}
+
+impl Prepared {
+    /// The names of the functions by index, and whether they free.
+    pub(super) fn functions(&self) -> Vec<(String, bool)> {
+        self.plan.points.iter().map(|point| (point.function.to_owned(), point.role == Role::Frees)).collect()
+    }
+
+    /// What the programs must know of the image.
+    pub(super) fn slot(&self, pid: u32, seed: u64, mappings: &Mappings) -> Slot {
+        let mut nested = [Range::default(); MAX_NESTED];
+        for (to, from) in nested.iter_mut().zip(&self.nested) {
+            *to = *from;
+        }
+        Slot {
+            counting: 0,
+            tgid: pid,
+            nested_len: self.nested.len().min(MAX_NESTED) as u32,
+            _reserved: 0,
+            seed,
+            trampoline: mappings.trampoline().unwrap_or(TRAMPOLINE),
+            pending_tails: 0,
+            nested_hull: Range {
+                start: self.nested.iter().map(|range| range.start).min().unwrap_or(0),
+                end: self.nested.iter().map(|range| range.end).max().unwrap_or(0),
+            },
+            nested,
+        }
+    }
+
+    /// Where the programs go, with their cookies.
+    pub(super) fn points(&self, slot: u32) -> Points {
+        let mut points = Points::default();
+        for (function, point) in self.plan.points.iter().enumerate() {
+            let cookie = Cookie {
+                slot: slot as u16,
+                function: function as u8,
+                argument: point.argument,
+                shift_bytes: point.placement.shift_bytes,
+                may_tail_jump: point.may_tail_jump && point.tail_jump.is_some(),
+            }
+            .to_bits();
+            let entry = EntryPoint { file_offset: point.offset.0, cookie };
+            match point.role {
+                Role::Frees => points.freeing.push(entry),
+                Role::Allocates => {
+                    points.allocating.push(entry);
+                    if let Ok(returns) = point.returns {
+                        points.returning.push(ReturnEntry { point: returns, cookie });
+                    }
+                }
+            }
+        }
+        points
+    }
+
+    /// The allocator as reports show it.
+    pub(super) fn describe(&self, kind: Kind) -> snapshot::Allocator {
+        describe(&self.allocator, &self.plan, kind)
+    }
+}
+
+/// An allocator and its probes as reports show them.
+pub(crate) fn describe(allocator: &Allocator, plan: &Plan, kind: Kind) -> snapshot::Allocator {
+    snapshot::Allocator {
+        name: allocator.name.to_owned(),
+        object: allocator.object.clone(),
+        version: allocator.version.clone(),
+        prefix: allocator.prefix.to_owned(),
+        source: "uprobe".to_owned(),
+        probes: plan.points.iter().map(|point| describe_point(point, kind)).collect(),
+    }
+}
+
+fn describe_point(point: &ProbePoint, kind: Kind) -> snapshot::Probe {
+    let no_return = match &point.returns {
+        Ok(_) | Err(NoReturn::NotWanted | NoReturn::Frees) => None,
+        Err(reason) => Some(reason.to_string()),
+    };
+    snapshot::Probe {
+        function: point.function.to_owned(),
+        aliases: point.aliases.clone(),
+        file_offset: point.offset.0,
+        shift: u64::from(point.placement.shift_bytes),
+        emulated: point.placement.emulated,
+        attach: kind.name().to_owned(),
+        returns: if point.returns.is_ok() { "uretprobe" } else { "none" }.to_owned(),
+        note: point.note.clone().or(no_return),
+    }
+}

@@ -1,0 +1,357 @@
+//! The one loop body behind `attach` and `run`: targets come in, stacks are drained, a snapshot comes out.
+
+pub(super) mod calibrate;
+pub(super) mod image;
+mod report;
+mod traced;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tracer_ebpf::abi::Followed;
+
+use super::Failure;
+use super::messages::Messages;
+use crate::cli::Attach;
+use crate::collect::{self, NewStack};
+use crate::kernel::attach::{Kind, Links};
+use crate::kernel::{Kernel, LoadOptions, btf, preflight, seccomp_trial};
+use crate::mode::Mode;
+use crate::model::Model;
+use crate::model::snapshot::Snapshot;
+use crate::options::TraceOptions;
+use crate::symbolize::{self, Symbolizer};
+use crate::target::Target;
+use crate::target::mappings::{FileCache, Mappings};
+use traced::Traced;
+
+/// A new stack waits this many drains at most for its mapping to be read.
+const DRAINS_FOR_MAPPING: u32 = 2;
+
+/// Everything that lives while targets are traced.
+pub struct Session {
+    kernel: Kernel,
+    mode: Mode,
+    choice: crate::options::Choice,
+    seed: u64,
+    files: FileCache,
+    traced: Vec<Traced>,
+    model: Model,
+    symbolizer: Symbolizer,
+    waiting: Vec<(NewStack, u32)>,
+    next_slot: u32,
+    started: Instant,
+    counting_since: Option<(jiff::Timestamp, Instant)>,
+    counted: Duration,
+    attach_failures: BTreeMap<String, u64>,
+    unknown_records: u64,
+    ns_per_hit: f64,
+    notes: Vec<String>,
+}
+
+impl Session {
+    /// Loads the programs for targets like these.
+    ///
+    /// # Errors
+    ///
+    /// Privileges or kernel features are missing; the message says which and what helps.
+    pub fn open(options: &TraceOptions, targets: &[Target], messages: &Messages) -> Result<Self, Failure> {
+        preflight::check_privileges().map_err(Failure::CannotTrace)?;
+        let mut notes = Vec::new();
+        let kind = choose_kind(options.attach, &mut notes)?;
+        let mode = choose_mode(options.mode, targets, kind, &mut notes)?;
+        let task = if options.follow_forks {
+            btf::task_offsets(std::path::Path::new(btf::KERNEL_BTF))
+                .map_err(|reason| notes.push(format!("children are not followed: {reason}")))
+                .ok()
+        } else {
+            None
+        };
+        for note in &notes {
+            messages.warn(note);
+        }
+        let load = LoadOptions {
+            max_stacks: options.max_stacks,
+            max_live: options.max_live,
+            mode,
+            kind,
+            task,
+            log: messages.is_verbose(),
+        };
+        Ok(Self {
+            kernel: Kernel::load(&load)?,
+            mode,
+            choice: options.choice.clone(),
+            seed: random_seed(),
+            files: FileCache::default(),
+            traced: Vec::new(),
+            model: Model::default(),
+            symbolizer: Symbolizer::default(),
+            waiting: Vec::new(),
+            next_slot: 0,
+            started: Instant::now(),
+            counting_since: None,
+            counted: Duration::ZERO,
+            attach_failures: BTreeMap::new(),
+            unknown_records: 0,
+            ns_per_hit: 0.0,
+            notes,
+        })
+    }
+
+    /// The loaded programs, for what only one command needs.
+    pub fn kernel(&mut self) -> &mut Kernel {
+        &mut self.kernel
+    }
+
+    /// Places the probes in a process's present image; they do not count yet. `hold` says where the process stops
+    /// from now on (`tracer_ebpf::abi::slot::HOLD_AT_EXEC`).
+    ///
+    /// # Errors
+    ///
+    /// No allocator, no slot left, the process is gone, or the kernel refuses.
+    pub fn add(&mut self, target: Target, hold: u32) -> Result<(), Failure> {
+        let pid = target.pid;
+        let index = match self.traced.iter().position(|traced| traced.pid() == pid) {
+            Some(index) => index,
+            None => {
+                self.traced.push(Traced::new(target));
+                self.traced.len() - 1
+            }
+        };
+        let attached = self.attach_image(index, hold);
+        if attached.is_err() && self.traced[index].images.is_empty() {
+            self.traced.remove(index);
+        }
+        attached
+    }
+
+    fn attach_image(&mut self, index: usize, hold: u32) -> Result<(), Failure> {
+        let pid = self.traced[index].pid();
+        let gone = || Failure::NotFound(format!("process {pid} ended while it was attached to"));
+        let mappings = Mappings::read(pid, &mut self.files).map_err(|_| gone())?;
+        let prepared = image::prepare(&mappings, &self.choice, self.mode, pid)?;
+        for failure in &prepared.failures {
+            *self.attach_failures.entry(failure.clone()).or_insert(0) += 1;
+        }
+        let slot = self.next_slot;
+        if slot >= calibrate::SLOT {
+            return Err(anyhow::anyhow!(
+                "no slot left for process {pid}: one tracer follows {} images",
+                calibrate::SLOT
+            )
+            .into());
+        }
+        self.next_slot += 1;
+        let settings = prepared.slot(pid, self.seed, &mappings);
+        self.kernel.set_slot(slot, &settings)?;
+        self.kernel.set_text(slot, &mappings.text_ranges(tracer_ebpf::abi::slot::MAX_TEXT))?;
+        self.kernel.follow(pid, Followed { slot, hold })?;
+        let points = prepared.points(slot);
+        let links = self.kernel.attach(pid, &prepared.file.file, &points)?;
+        let allocator = prepared.describe(self.kernel.kind());
+        self.traced[index].begin_image(slot, settings, mappings, links, &prepared, allocator);
+        Ok(())
+    }
+
+    /// Learns when the process's loader changes its mappings.
+    pub fn watch_loader(&mut self, pid: u32, links: Links) {
+        if let Some(traced) = self.traced.iter_mut().find(|traced| traced.pid() == pid) {
+            traced.watch_loader(links);
+        }
+    }
+
+    /// Begins to count in every image that does not yet.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn count(&mut self) -> Result<(), Failure> {
+        for traced in &mut self.traced {
+            traced.set_counting(&mut self.kernel, true)?;
+        }
+        self.counting_since.get_or_insert_with(|| (jiff::Timestamp::now(), Instant::now()));
+        Ok(())
+    }
+
+    /// Stops counting: from here on the numbers stand still.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn stop(&mut self) -> Result<(), Failure> {
+        if let Some((_, since)) = self.counting_since {
+            self.counted = since.elapsed();
+        }
+        for traced in &mut self.traced {
+            traced.update_usage();
+            traced.set_counting(&mut self.kernel, false)?;
+        }
+        self.drain();
+        for (stack, _) in std::mem::take(&mut self.waiting) {
+            self.locate(&stack);
+        }
+        Ok(())
+    }
+
+    /// Takes what is new since the last time.
+    pub fn drain(&mut self) {
+        self.kernel.flush_log();
+        let batch = collect::stacks(&mut self.kernel);
+        self.unknown_records += batch.unknown_records;
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.extend(batch.stacks.into_iter().map(|stack| (stack, 0)));
+        for (stack, drains) in waiting {
+            if drains >= DRAINS_FOR_MAPPING || self.is_mapped(&stack) {
+                self.locate(&stack);
+            } else {
+                self.waiting.push((stack, drains + 1));
+            }
+        }
+        if !self.waiting.is_empty() {
+            for index in 0..self.traced.len() {
+                self.refresh_mappings(index);
+            }
+        }
+        for traced in &mut self.traced {
+            traced.update_usage();
+        }
+    }
+
+    /// Reads the mappings of a process again.
+    pub fn mappings_changed(&mut self, pid: u32) {
+        if let Some(index) = self.traced.iter().position(|traced| traced.pid() == pid) {
+            self.refresh_mappings(index);
+        }
+    }
+
+    fn refresh_mappings(&mut self, index: usize) {
+        let traced = &mut self.traced[index];
+        let Ok(mappings) = Mappings::read(traced.pid(), &mut self.files) else { return };
+        // A process that is about to be gone has no mappings left: the last ones stay.
+        if mappings.iter().next().is_some() {
+            traced.update_mappings(&mut self.kernel, mappings);
+        }
+    }
+
+    fn is_mapped(&self, stack: &NewStack) -> bool {
+        self.traced
+            .iter()
+            .find_map(|traced| traced.mappings_of(stack.slot))
+            .is_some_and(|mappings| symbolize::is_mapped(stack, mappings))
+    }
+
+    fn locate(&mut self, stack: &NewStack) {
+        let mappings = self.traced.iter().find_map(|traced| traced.mappings_of(stack.slot));
+        if let Some(mappings) = mappings {
+            self.model.learn(stack.key, symbolize::locate(stack, mappings));
+        }
+    }
+
+    /// Whether all targets have ended.
+    #[must_use]
+    pub fn all_ended(&self) -> bool {
+        self.traced.iter().all(|traced| !traced.is_running())
+    }
+
+    /// Notes that a process has ended or been replaced.
+    pub fn ended(&mut self, pid: u32, how: &str) {
+        if let Some(traced) = self.traced.iter_mut().find(|traced| traced.pid() == pid) {
+            traced.end(how);
+        }
+    }
+
+    /// Notes that a process has executed another program: the heap of the old one is gone.
+    pub fn replaced(&mut self, pid: u32) {
+        if let Some(traced) = self.traced.iter_mut().find(|traced| traced.pid() == pid) {
+            traced.image_ended();
+        }
+    }
+
+    /// Counts something that could not be attached to.
+    pub fn count_failure(&mut self, reason: &str) {
+        *self.attach_failures.entry(reason.to_owned()).or_insert(0) += 1;
+    }
+
+    /// Adds a sentence to the quality block.
+    pub fn note(&mut self, text: String) {
+        if !self.notes.contains(&text) {
+            self.notes.push(text);
+        }
+    }
+
+    /// The picture of this moment.
+    ///
+    /// # Errors
+    ///
+    /// A map cannot be read.
+    pub fn snapshot(&mut self, options: &TraceOptions) -> Result<Snapshot, Failure> {
+        let moment = report::moment(self, options)?;
+        Ok(self.model.snapshot(moment, &options.filter, &mut self.symbolizer))
+    }
+
+    /// Measures what one hit costs here, on this process, once the targets are free again.
+    pub fn calibrate(&mut self) {
+        match calibrate::measure(&mut self.kernel, self.mode) {
+            Ok(cost) => self.ns_per_hit = cost.ns_per_hit,
+            Err(failure) => self.notes.push(format!("the cost of a hit was not measured: {failure}")),
+        }
+    }
+
+    /// Removes the probes.
+    pub fn detach(&mut self) {
+        let mut links = Links::default();
+        for traced in &mut self.traced {
+            links.extend(traced.take_links());
+        }
+        links.detach();
+    }
+}
+
+fn choose_kind(wanted: Attach, notes: &mut Vec<String>) -> Result<Kind, Failure> {
+    match wanted {
+        Attach::Perf => Ok(Kind::Perf),
+        Attach::Multi | Attach::Auto => match preflight::uprobe_multi() {
+            Ok(()) => Ok(Kind::Multi),
+            Err(reason) if wanted == Attach::Auto => {
+                notes.push(format!(
+                    "perf-event uprobes are used, because uprobe_multi is not there: {reason}"
+                ));
+                Ok(Kind::Perf)
+            }
+            Err(reason) => Err(Failure::CannotTrace(format!(
+                "uprobe_multi does not work here: {reason}. Use --attach auto or --attach perf"
+            ))),
+        },
+    }
+}
+
+/// Mode `live` is refused for targets that a return probe would kill.
+fn choose_mode(
+    wanted: Mode,
+    targets: &[Target],
+    kind: Kind,
+    notes: &mut Vec<String>,
+) -> Result<Mode, Failure> {
+    let Some(filtered) = targets.iter().find(|target| target.seccomp_filtered) else { return Ok(wanted) };
+    if wanted == Mode::Alloc {
+        return Ok(wanted);
+    }
+    match seccomp_trial::return_probe_is_safe(kind)? {
+        true => Ok(Mode::Live),
+        false => {
+            notes.push(format!(
+                "mode alloc is used, because this kernel kills a process under a seccomp filter, such as {} ({}), \
+                 at a return probe (Linux 6.11 to 6.13.2). Update the kernel for mode live",
+                filtered.pid, filtered.comm
+            ));
+            Ok(Mode::Alloc)
+        }
+    }
+}
+
+/// A random seed for the stack hashes, so that no target can prepare collisions.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}

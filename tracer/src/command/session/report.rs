@@ -1,0 +1,73 @@
+//! Everything that a snapshot is made of, read at one moment.
+
+use std::time::Duration;
+
+use super::Session;
+use crate::collect;
+use crate::command::Failure;
+use crate::mode::Mode;
+use crate::model::snapshot::Host;
+use crate::model::{Moment, SlotState, TargetState};
+use crate::options::TraceOptions;
+
+/// Reads the counts of every slot and site.
+pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Moment, Failure> {
+    let mut targets = Vec::new();
+    for traced in &session.traced {
+        let program = traced.program();
+        let build_id = program.and_then(|file| session.symbolizer.build_id(&file));
+        let last = traced.images.len().saturating_sub(1);
+        let slots = traced.images.iter().enumerate().map(|(position, image)| {
+            Ok(SlotState {
+                index: image.slot,
+                is_last_image: position == last,
+                functions: image.functions.clone(),
+                counts: collect::slot(&session.kernel, image.slot, image.functions.len() as u32)?,
+            })
+        });
+        let slots = slots.collect::<Result<Vec<_>, Failure>>()?;
+        targets.push(TargetState { target: traced.describe(build_id), slots });
+    }
+    let live = if session.mode == Mode::Live { collect::live_blocks(&session.kernel)? } else { Vec::new() };
+    let attached = match session.counting_since {
+        Some(_) if session.counted > Duration::ZERO => session.counted,
+        Some((_, since)) => since.elapsed(),
+        None => Duration::ZERO,
+    };
+    Ok(Moment {
+        started_at: session.counting_since.map_or_else(jiff::Timestamp::now, |(at, _)| at),
+        duration: session.started.elapsed(),
+        attached,
+        mode: session.mode,
+        labels: options.labels.clone(),
+        host: host(),
+        targets,
+        sites: collect::sites(&session.kernel)?,
+        live,
+        now_ns: monotonic_ns(),
+        calls_in_flight: if session.mode == Mode::Live {
+            session.kernel.calls_in_flight()?.len() as u64
+        } else {
+            0
+        },
+        unknown_records: session.unknown_records,
+        ns_per_hit: session.ns_per_hit,
+        attach_failures: session.attach_failures.clone(),
+        notes: session.notes.clone(),
+    })
+}
+
+/// The clock of `bpf_ktime_get_ns`.
+fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+fn host() -> Host {
+    let uname = rustix::system::uname();
+    Host {
+        kernel: uname.release().to_string_lossy().into_owned(),
+        arch: uname.machine().to_string_lossy().into_owned(),
+        cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32),
+    }
+}

@@ -1,0 +1,169 @@
+//! One traced process: its images, their slots and mappings, and how it ended.
+
+use std::collections::BTreeMap;
+
+use tracer_ebpf::abi::Slot;
+use tracer_ebpf::abi::slot::MAX_TEXT;
+
+use super::image::Prepared;
+use crate::kernel::attach::Links;
+use crate::kernel::{Kernel, KernelError};
+use crate::model::snapshot;
+use crate::target::mappings::Mappings;
+use crate::target::{Target, Usage};
+
+/// A process that is traced, or was.
+pub(super) struct Traced {
+    target: Target,
+    pub(super) images: Vec<ImageState>,
+    ended: Option<String>,
+    usage_at_start: Usage,
+    usage: Usage,
+    loader_links: Links,
+}
+
+/// One image of it.
+pub(super) struct ImageState {
+    pub(super) slot: u32,
+    pub(super) functions: Vec<(String, bool)>,
+    pub(super) allocator: snapshot::Allocator,
+    settings: Slot,
+    mappings: Mappings,
+    links: Links,
+    ended: bool,
+}
+
+impl Traced {
+    pub(super) fn new(target: Target) -> Self {
+        let usage = target.usage().unwrap_or_default();
+        Self {
+            target,
+            images: Vec::new(),
+            ended: None,
+            usage_at_start: usage,
+            usage,
+            loader_links: Links::default(),
+        }
+    }
+
+    pub(super) const fn pid(&self) -> u32 {
+        self.target.pid
+    }
+
+    /// Takes up the image that the process runs now.
+    pub(super) fn begin_image(
+        &mut self,
+        slot: u32,
+        settings: Slot,
+        mappings: Mappings,
+        links: Links,
+        prepared: &Prepared,
+        allocator: snapshot::Allocator,
+    ) {
+        self.image_ended();
+        self.ended = None;
+        // An exec gives the process another name and program.
+        if let Ok(target) = Target::open(self.target.pid)
+            && target.start_time == self.target.start_time
+        {
+            self.target = target;
+        }
+        self.images.push(ImageState {
+            slot,
+            functions: prepared.functions(),
+            allocator,
+            settings,
+            mappings,
+            links,
+            ended: false,
+        });
+    }
+
+    pub(super) fn watch_loader(&mut self, links: Links) {
+        self.loader_links = links;
+    }
+
+    /// The present image is over: its probes go, its counts stay.
+    pub(super) fn image_ended(&mut self) {
+        if let Some(image) = self.images.last_mut() {
+            image.ended = true;
+            std::mem::take(&mut image.links).detach();
+        }
+    }
+
+    pub(super) fn set_counting(&mut self, kernel: &mut Kernel, counting: bool) -> Result<(), KernelError> {
+        for image in &mut self.images {
+            let wanted = u32::from(counting && !image.ended);
+            if image.settings.counting != wanted {
+                image.settings.counting = wanted;
+                kernel.set_slot(image.slot, &image.settings)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn mappings_of(&self, slot: u32) -> Option<&Mappings> {
+        self.images.iter().find(|image| image.slot == slot).map(|image| &image.mappings)
+    }
+
+    /// Takes new mappings of the present image, and tells the programs if its code has changed.
+    pub(super) fn update_mappings(&mut self, kernel: &mut Kernel, mappings: Mappings) {
+        let Some(image) = self.images.last_mut().filter(|image| !image.ended) else { return };
+        let text = mappings.text_ranges(MAX_TEXT);
+        if text != image.mappings.text_ranges(MAX_TEXT) {
+            // Stacks through new code end early until the next refresh succeeds, and say so.
+            let _ = kernel.set_text(image.slot, &text);
+        }
+        image.mappings = mappings;
+    }
+
+    pub(super) fn update_usage(&mut self) {
+        if let Some(usage) = self.target.usage() {
+            // A zombie has no memory left: what it had when it ran is what is asked for.
+            let resident_bytes =
+                if usage.resident_bytes > 0 { usage.resident_bytes } else { self.usage.resident_bytes };
+            self.usage = Usage { resident_bytes, ..usage };
+        }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.ended.is_none() && self.target.is_alive()
+    }
+
+    pub(super) fn end(&mut self, how: &str) {
+        self.ended.get_or_insert_with(|| how.to_owned());
+    }
+
+    pub(super) fn take_links(&mut self) -> Links {
+        let mut links = std::mem::take(&mut self.loader_links);
+        for image in &mut self.images {
+            links.extend(std::mem::take(&mut image.links));
+        }
+        links
+    }
+
+    /// The process as reports show it, without its totals.
+    pub(super) fn describe(&self, build_id: Option<String>) -> snapshot::Target {
+        let ended = self.ended.clone().or_else(|| (!self.target.is_alive()).then(|| "exited".to_owned()));
+        snapshot::Target {
+            pid: self.target.pid,
+            start_time: self.target.start_time,
+            comm: self.target.comm.clone(),
+            exe: self.target.exe.clone(),
+            build_id,
+            labels: BTreeMap::new(),
+            processes: 1,
+            cpu_seconds: (self.usage.cpu_seconds - self.usage_at_start.cpu_seconds).max(0.0),
+            resident_bytes: self.usage.resident_bytes,
+            ended,
+            allocators: self.images.last().map(|image| image.allocator.clone()).into_iter().collect(),
+            totals: snapshot::Totals::default(),
+        }
+    }
+
+    /// The program's own file, if it is mapped.
+    pub(super) fn program(&self) -> Option<std::sync::Arc<crate::target::mappings::MappedFile>> {
+        let mappings = &self.images.last()?.mappings;
+        mappings.files().into_iter().find(|file| file.path == self.target.exe)
+    }
+}

@@ -1,0 +1,33 @@
+//! `tracer view`: a saved file, shown.
+
+use std::fs;
+use std::io::IsTerminal;
+
+use anyhow::{Context, anyhow};
+
+use super::{Failure, output, print};
+use crate::cli::ViewArgs;
+use crate::options;
+use crate::view::{self, Format, Options};
+
+/// Shows a saved JSON or pprof file.
+///
+/// # Errors
+///
+/// The file cannot be read, or is neither.
+pub fn run(args: &ViewArgs) -> Result<(), Failure> {
+    let format = options::format(&args.format, "--format")?;
+    let path = args.file.display();
+    let bytes = fs::read(&args.file).with_context(|| format!("failed to read {path}"))?;
+    let is_gzip = bytes.starts_with(&[0x1f, 0x8b]);
+    let snapshot = if is_gzip {
+        view::pprof::read(&bytes).map_err(|error| anyhow!("failed to read {path} as pprof: {error}"))?
+    } else {
+        view::json::read(&mut bytes.as_slice())
+            .map_err(|error| anyhow!("failed to read {path} as JSON: {error}"))?
+    };
+    let dimension = options::dimension(args.view, snapshot.mode)?;
+    let is_terminal = format == Format::Table && std::io::stdout().is_terminal();
+    let shown = Options { dimension, top: args.top, ..output::terminal(is_terminal) };
+    print(|out| view::write(format, &snapshot, &shown, out))
+}

@@ -1,0 +1,214 @@
+//! Arguments to checked options: defaults, limits, and messages that name the flag.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use regex::Regex;
+
+use crate::cli::{Attach, TraceArgs, View, YesNo};
+use crate::mode::Mode;
+use crate::model::Filter;
+use crate::model::snapshot::Dimension;
+use crate::view::Format;
+
+/// A file to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Where.
+    pub path: PathBuf,
+    /// What.
+    pub format: Format,
+}
+
+/// Which object's allocator to trace.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// Only in this mapped file.
+    pub object: Option<String>,
+}
+
+/// Options of `attach` and `run`, checked.
+#[derive(Clone, Debug)]
+pub struct TraceOptions {
+    /// What is traced.
+    pub mode: Mode,
+    /// Stop after this time.
+    pub duration: Option<Duration>,
+    /// How often to look.
+    pub interval: Duration,
+    /// Rows of the table.
+    pub top: usize,
+    /// What goes to stdout, where stdout is ours.
+    pub stdout: Option<Format>,
+    /// Files to write.
+    pub outputs: Vec<Output>,
+    /// Sorts and weighs.
+    pub dimension: Dimension,
+    /// Which sites.
+    pub filter: Filter,
+    /// On everything exported.
+    pub labels: BTreeMap<String, String>,
+    /// Overrides detection.
+    pub choice: Choice,
+    /// How probes are attached.
+    pub attach: Attach,
+    /// Children too.
+    pub follow_forks: bool,
+    /// Call stacks kept apart.
+    pub max_stacks: u32,
+    /// Blocks followed.
+    pub max_live: u32,
+}
+
+/// What is wrong with the arguments, and what to do.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+fn wrong<T>(text: impl Into<String>) -> Result<T, UsageError> {
+    Err(UsageError(text.into()))
+}
+
+/// Checks the options of `attach` (`is_run` false) or `run`.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError> {
+    let mode = mode(&args.mode)?;
+    refuse_what_is_not_there(args)?;
+    let format = args.format.as_deref().map(|name| format(name, "--format")).transpose()?;
+    let outputs = outputs(&args.output, format)?;
+    if is_run && outputs.is_empty() && format.is_some_and(|format| format != Format::Table) {
+        return wrong("--format needs -o FILE with `run`: stdout belongs to CMD");
+    }
+    if args.older_than.is_some() && mode == Mode::Alloc {
+        return wrong("--older-than needs --mode live: mode alloc does not follow blocks");
+    }
+    let dimension = dimension(args.view, mode)?;
+    Ok(TraceOptions {
+        mode,
+        duration: args.duration.as_deref().map(|text| duration(text, "--duration")).transpose()?,
+        interval: duration(&args.interval, "--interval")?,
+        top: args.top,
+        // With one -o, --format says what goes into the file.
+        stdout: if outputs.len() == 1 && format.is_some() { None } else { format.or(Some(Format::Table)) },
+        outputs,
+        dimension,
+        filter: Filter {
+            older_than: args.older_than.as_deref().map(|text| duration(text, "--older-than")).transpose()?,
+            include: args.include.as_deref().map(|text| pattern(text, "--include")).transpose()?,
+            exclude: args.exclude.as_deref().map(|text| pattern(text, "--exclude")).transpose()?,
+        },
+        labels: args.labels.iter().map(|text| label(text)).collect::<Result<_, _>>()?,
+        choice: Choice { object: args.object.clone() },
+        attach: args.attach,
+        follow_forks: args.follow_forks.map_or(is_run, |choice| choice == YesNo::Yes),
+        max_stacks: args.max_stacks,
+        max_live: args.max_live,
+    })
+}
+
+fn mode(text: &str) -> Result<Mode, UsageError> {
+    match text {
+        "alloc" => Ok(Mode::Alloc),
+        "live" => Ok(Mode::Live),
+        "growth" => wrong("--mode growth is not there yet: a later version brings it. Use alloc or live"),
+        _ => wrong(format!("--mode {text} is unknown: it is alloc or live")),
+    }
+}
+
+fn refuse_what_is_not_there(args: &TraceArgs) -> Result<(), UsageError> {
+    if args.max_overhead.is_some() {
+        return wrong("--max-overhead is not there yet: a later version brings it");
+    }
+    if args.symbol_prefix.is_some() {
+        return wrong("--symbol-prefix is not there yet: a later version brings it");
+    }
+    if let Some(name) = &args.allocator
+        && name != "glibc"
+    {
+        return wrong(format!(
+            "--allocator {name} is not there yet: a later version brings it. This one traces glibc"
+        ));
+    }
+    match args.sample_bytes.as_str() {
+        "auto" => {
+            wrong("--sample-bytes auto is not there yet: a later version brings it. Use 0, every allocation")
+        }
+        text => match parse_size::parse_size(text) {
+            Ok(0) => Ok(()),
+            Ok(_) => wrong(format!(
+                "--sample-bytes {text} is not there yet: a later version brings sampling. Use 0, every allocation"
+            )),
+            Err(error) => wrong(format!("--sample-bytes {text}: {error}. Use a size such as 0 or 512KiB")),
+        },
+    }
+}
+
+/// A format's name.
+///
+/// # Errors
+///
+/// It is unknown, or not there yet.
+pub fn format(text: &str, flag: &str) -> Result<Format, UsageError> {
+    match text {
+        "table" => Ok(Format::Table),
+        "json" => Ok(Format::Json),
+        "pprof" => Ok(Format::Pprof),
+        "folded" => Ok(Format::Folded),
+        "svg" => Ok(Format::Svg),
+        "tui" => wrong(format!("{flag} tui is not there yet: a later version brings it. Use table")),
+        _ => wrong(format!("{flag} {text} is unknown: it is table, json, pprof, folded or svg")),
+    }
+}
+
+fn outputs(paths: &[PathBuf], format: Option<Format>) -> Result<Vec<Output>, UsageError> {
+    let forced = if paths.len() == 1 { format } else { None };
+    let one = |path: &PathBuf| match forced.or_else(|| Format::from_suffix(path)) {
+        Some(format) => Ok(Output { path: path.clone(), format }),
+        None => wrong(format!(
+            "-o {}: its suffix is of no format. Use .json, .pb.gz, .folded, .svg or .txt, or one -o with --format",
+            path.display()
+        )),
+    };
+    paths.iter().map(one).collect()
+}
+
+/// The dimension of a view, with the mode's default.
+///
+/// # Errors
+///
+/// The mode does not know it.
+pub fn dimension(view: Option<View>, mode: Mode) -> Result<Dimension, UsageError> {
+    match (view, mode) {
+        (None, Mode::Live) => Ok(Dimension::InuseSpace),
+        (None | Some(View::AllocSpace), _) => Ok(Dimension::AllocSpace),
+        (Some(View::AllocObjects), _) => Ok(Dimension::AllocObjects),
+        (Some(View::InuseSpace), Mode::Live) => Ok(Dimension::InuseSpace),
+        (Some(View::InuseObjects), Mode::Live) => Ok(Dimension::InuseObjects),
+        (Some(View::InuseSpace | View::InuseObjects), Mode::Alloc) => {
+            wrong("--view inuse_space and inuse_objects need mode live: mode alloc does not follow blocks")
+        }
+    }
+}
+
+fn duration(text: &str, flag: &str) -> Result<Duration, UsageError> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) => wrong(format!("{flag} {text}: it must be above 0")),
+        Err(error) => wrong(format!("{flag} {text}: {error}. Use a time such as 10s or 500ms")),
+    }
+}
+
+fn pattern(text: &str, flag: &str) -> Result<Regex, UsageError> {
+    Regex::new(text).or_else(|error| wrong(format!("{flag} {text}: {error}")))
+}
+
+fn label(text: &str) -> Result<(String, String), UsageError> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => wrong(format!("--label {text}: it must be KEY=VALUE")),
+    }
+}
