@@ -128,10 +128,10 @@ pub struct TraceArgs {
     /// Trace children too [default: no for attach, yes for run]
     #[arg(long, value_name = "yes|no")]
     pub follow_forks: Option<YesNo>,
-    /// Call stacks kept apart (176 bytes of kernel memory each)
+    /// Call stacks kept apart (128 bytes of kernel memory each)
     #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
     pub max_stacks: u32,
-    /// Blocks followed at a time (about 96 bytes of kernel memory each, when used)
+    /// Blocks followed at a time (16 bytes of kernel memory each, and 96 more when used)
     #[arg(long, value_name = "N", default_value_t = 1_048_576, value_parser = clap::value_parser!(u32).range(1..=268_435_456))]
     pub max_live: u32,
     /// Not there yet.

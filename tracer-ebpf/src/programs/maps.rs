@@ -35,7 +35,7 @@ pub(crate) static FUNCTION_TOTALS: PerCpuArray<FunctionTotals> =
 pub(crate) static SLOT_TOTALS: PerCpuArray<SlotTotals> = PerCpuArray::with_max_entries(MAX_SLOTS, 0);
 
 /// Calls in flight. Key: thread and SP at entry. Written by entries, removed by returns, read by both.
-/// Limit: 16,384 calls (user space may raise it); 88 bytes each, 1.4 MiB, preallocated. Full: `inflight_full`.
+/// Limit: 16,384 calls (user space may raise it); 104 bytes each, 1.6 MiB, preallocated. Full: `inflight_full`.
 #[map]
 pub(crate) static IN_FLIGHT: HashMap<ThreadKey, InFlight> = HashMap::with_max_entries(16_384, 0);
 
@@ -45,12 +45,12 @@ pub(crate) static IN_FLIGHT: HashMap<ThreadKey, InFlight> = HashMap::with_max_en
 pub(crate) static MOVED: HashMap<ThreadKey, Moved> = HashMap::with_max_entries(16_384, BPF_F_NO_PREALLOC);
 
 /// Live blocks. Key: address and slot. Written at the return of an allocation, removed by its free, read by user
-/// space for ages. Limit: `--max-live` (1,048,576); about 88 bytes per block, not preallocated. Full: `live_full`.
+/// space for ages. Limit: `--max-live` (1,048,576); 16 bytes each, and 96 more when used (not preallocated). Full: `live_full`.
 #[map]
 pub(crate) static LIVE: HashMap<LiveKey, LiveBlock> = HashMap::with_max_entries(1_048_576, BPF_F_NO_PREALLOC);
 
 /// Counts per call stack. Key: the stack's seeded hash. Written by the programs (and by user space one overflow
-/// record per slot), read by user space. Limit: `--max-stacks` (16,384); 112 bytes each, 1.8 MiB, preallocated.
+/// record per slot), read by user space. Limit: `--max-stacks` (16,384); 128 bytes each, 2 MiB, preallocated.
 /// Full: `map_full`, the overflow record takes the counts.
 #[map]
 pub(crate) static SITES: HashMap<u64, SiteRecord> = HashMap::with_max_entries(16_384, 0);
@@ -70,7 +70,7 @@ pub(crate) static PROCESS_EVENTS: RingBuf = RingBuf::with_byte_size(64 << 10, 0)
 pub(crate) static FOLLOWED: HashMap<u32, Followed> = HashMap::with_max_entries(4096, BPF_F_NO_PREALLOC);
 
 /// Memory of the stack walk. Four per CPU, because a uprobe program can be preempted by another one on the same
-/// CPU: claimed and released atomically. 2.1 KiB each. All taken: `scratch_busy`.
+/// CPU: claimed and released atomically. 2.2 KiB each. All taken: `scratch_busy`.
 #[map]
 pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(SCRATCH_SLOTS, 0);
 

@@ -19,16 +19,34 @@ use super::{
 const WINDOW_WORDS: usize = 128;
 const WINDOW_BYTES: u64 = (WINDOW_WORDS * 8) as u64;
 const PAGE_BYTES: u64 = 4096;
+/// Frames after the direct caller.
+const STEPS: u32 = MAX_FRAMES as u32 - 1;
 /// No frame is larger: a frame pointer that leaps further is not one.
 const FRAME_BYTES_MAX: u64 = 8 << 20;
 
-/// Memory of one walk.
+/// Memory of one walk. What changes from frame to frame lies here and not in registers: to the verifier it is
+/// unknown at each step, so it looks at one step and not at 126.
 #[repr(C)]
 pub(crate) struct Scratch {
     /// 1 while claimed.
     busy: u64,
     /// Always 0: a 0 that the verifier does not know, so that the paths of the search merge.
     zero: u64,
+    /// SP after the return from the frame before.
+    sp: u64,
+    /// Frame pointer: where the next frame's FP and return address lie.
+    fp: u64,
+    /// The hashes of the frames so far.
+    hash: StackHash,
+    /// Frames so far.
+    count: u64,
+    /// A [`StopReason`].
+    stop: u64,
+    /// The return trampoline of the target.
+    trampoline: u64,
+    /// The executable range that held the last return address.
+    text_start: u64,
+    text_end: u64,
     /// Address of the first word of `window`.
     base: u64,
     /// Bytes of `window` that are valid.
@@ -45,7 +63,7 @@ pub(crate) struct Scratch {
 pub(crate) struct Walked {
     pub(crate) hash: StackHash,
     pub(crate) frames: u32,
-    pub(crate) stop: StopReason,
+    pub(crate) stop: u32,
 }
 
 /// Claims scratch memory of this CPU.
@@ -81,56 +99,66 @@ pub(crate) struct Caller {
 pub(crate) fn walk(scratch: &mut Scratch, slot_index: u32, slot: *const Slot, caller: Caller) -> Walked {
     // SAFETY: a pointer into the map's value.
     let (seed, trampoline) = unsafe { ((*slot).seed, (*slot).trampoline) };
-    let mut hash = StackHash::new(seed, slot_index);
+    let start = StackHash::new(seed, slot_index);
     if caller.return_address == trampoline {
-        return Walked { hash, frames: 0, stop: StopReason::ForeignReturnProbe };
+        return Walked { hash: start, frames: 0, stop: StopReason::ForeignReturnProbe as u32 };
     }
-    hash = hash.frame(caller.return_address);
+    scratch.hash = start.frame(caller.return_address);
     scratch.frames[0] = caller.return_address;
-    scratch.valid = 0;
-    let Some(text) = TEXT.get(slot_index) else {
-        return Walked { hash, frames: 1, stop: StopReason::NoFramePointer };
-    };
-    let (mut sp, mut fp) = (caller.sp, caller.fp);
-    let (mut text_start, mut text_end) = (0, 0);
-    let mut frames = 1;
-    let mut stop = StopReason::Depth;
-    while frames < MAX_FRAMES {
-        if fp == 0 {
-            stop = StopReason::Complete;
-            break;
-        }
-        if fp < sp || fp - sp > FRAME_BYTES_MAX || fp & 7 != 0 {
-            stop = StopReason::NoFramePointer;
-            break;
-        }
-        let offset = fp.wrapping_sub(scratch.base);
-        if (fp < scratch.base || offset + 16 > scratch.valid) && !refill(scratch, sp, fp) {
-            stop = StopReason::ReadFault;
-            break;
-        }
-        let word = (fp.wrapping_sub(scratch.base) >> 3) as usize & (WINDOW_WORDS - 1);
-        let next_fp = scratch.window[word];
-        let return_address = scratch.window[(word + 1) & (WINDOW_WORDS - 1)];
-        if return_address == trampoline {
-            stop = StopReason::ForeignReturnProbe;
-            break;
-        }
-        if return_address < text_start || return_address >= text_end {
-            let found = find_text(text, scratch.zero, return_address);
-            if return_address < found.0 || return_address >= found.1 {
-                stop = StopReason::NoFramePointer;
+    scratch.count = 1;
+    scratch.stop = StopReason::NoFramePointer as u64;
+    scratch.trampoline = trampoline;
+    (scratch.text_start, scratch.text_end, scratch.valid) = (0, 0, 0);
+    (scratch.sp, scratch.fp) = (caller.sp, caller.fp);
+    if let Some(text) = TEXT.get(slot_index) {
+        scratch.stop = StopReason::Depth as u64;
+        for _ in 0..STEPS {
+            if !advance(scratch, text) {
                 break;
             }
-            (text_start, text_end) = found;
         }
-        scratch.frames[frames] = return_address;
-        hash = hash.frame(return_address);
-        frames += 1;
-        sp = fp + 16;
-        fp = next_fp;
     }
-    Walked { hash, frames: frames as u32, stop }
+    Walked { hash: scratch.hash, frames: scratch.count as u32, stop: scratch.stop as u32 }
+}
+
+/// Takes one frame; false at the end, with the reason in `stop`.
+#[inline(always)]
+fn advance(scratch: &mut Scratch, text: &TextRanges) -> bool {
+    let (sp, fp) = (scratch.sp, scratch.fp);
+    if fp == 0 {
+        return end(scratch, StopReason::Complete);
+    }
+    if fp < sp || fp - sp > FRAME_BYTES_MAX || fp & 7 != 0 {
+        return end(scratch, StopReason::NoFramePointer);
+    }
+    let offset = fp.wrapping_sub(scratch.base);
+    if (fp < scratch.base || offset + 16 > scratch.valid) && !refill(scratch, sp, fp) {
+        return end(scratch, StopReason::ReadFault);
+    }
+    let word = (fp.wrapping_sub(scratch.base) >> 3) as usize & (WINDOW_WORDS - 1);
+    let return_address = scratch.window[(word + 1) & (WINDOW_WORDS - 1)];
+    if return_address == scratch.trampoline {
+        return end(scratch, StopReason::ForeignReturnProbe);
+    }
+    if return_address < scratch.text_start || return_address >= scratch.text_end {
+        let (start, end_of_text) = find_text(text, scratch.zero, return_address);
+        if return_address < start || return_address >= end_of_text {
+            return end(scratch, StopReason::NoFramePointer);
+        }
+        (scratch.text_start, scratch.text_end) = (start, end_of_text);
+    }
+    scratch.frames[scratch.count as usize & MAX_FRAMES] = return_address;
+    scratch.hash = scratch.hash.frame(return_address);
+    scratch.count += 1;
+    scratch.sp = fp + 16;
+    scratch.fp = scratch.window[word];
+    true
+}
+
+#[inline(always)]
+fn end(scratch: &mut Scratch, reason: StopReason) -> bool {
+    scratch.stop = reason as u64;
+    false
 }
 
 /// Copies the stack from `sp` if `fp` is near, else from `fp`.
@@ -181,7 +209,7 @@ impl Scratch {
             },
             slot,
             frames: walked.frames,
-            stop: walked.stop as u32,
+            stop: walked.stop,
             _reserved: 0,
         };
         size_of::<StackEvent>() as u64 + u64::from(walked.frames & MAX_FRAMES as u32) * 8

@@ -36,7 +36,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The exit code (`docs/exit-codes` of `tracer man`).
+    /// The exit code that `tracer --help` lists.
     #[must_use]
     pub const fn code(&self) -> u8 {
         match self {
@@ -51,7 +51,9 @@ impl Failure {
 impl From<TargetError> for Failure {
     fn from(error: TargetError) -> Self {
         match error {
-            TargetError::NotFound { .. } | TargetError::Zombie { .. } => Self::NotFound(error.to_string()),
+            TargetError::NotFound { .. } | TargetError::Zombie { .. } | TargetError::Thread { .. } => {
+                Self::NotFound(error.to_string())
+            }
             TargetError::KernelThread { .. } | TargetError::Denied { .. } => {
                 Self::CannotTrace(error.to_string())
             }

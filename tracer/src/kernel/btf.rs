@@ -23,7 +23,9 @@ pub struct TaskOffsets {
 /// A sentence that names the file.
 pub fn task_offsets(btf_file: &Path) -> Result<TaskOffsets, String> {
     let unusable = |what: &str| format!("{}: {what}", btf_file.display());
-    let btf = Btf::from_file(btf_file).map_err(|error| unusable(&error.to_string()))?;
+    // Read as a whole: the library would seek in the file once per type.
+    let bytes = std::fs::read(btf_file).map_err(|error| unusable(&error.to_string()))?;
+    let btf = Btf::from_bytes(&bytes).map_err(|error| unusable(&error.to_string()))?;
     let types = btf.resolve_types_by_name("task_struct").map_err(|error| unusable(&error.to_string()))?;
     let task = types
         .iter()

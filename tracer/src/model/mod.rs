@@ -121,7 +121,7 @@ impl Model {
                 hits,
                 ns_per_hit: moment.ns_per_hit,
                 target_cpu_ratio: (cpu_seconds > 0.0 && moment.ns_per_hit > 0.0)
-                    .then(|| cost_seconds / cpu_seconds),
+                    .then(|| (cost_seconds / cpu_seconds).min(1.0)),
             },
             quality: quality::complete(quality, &sites, truncated),
             sites,
@@ -137,3 +137,6 @@ impl Model {
         sites::Builder::new(&self.stacks, moment, filter).build(symbolizer)
     }
 }
+
+#[cfg(test)]
+mod tests;

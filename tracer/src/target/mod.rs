@@ -26,6 +26,14 @@ pub enum TargetError {
         /// Kernel's short name.
         comm: String,
     },
+    /// The pid is a thread's.
+    #[error("{pid} is a thread of process {process}. Use --pid {process}: a process is traced as a whole")]
+    Thread {
+        /// As given.
+        pid: u32,
+        /// The process.
+        process: i32,
+    },
     /// It has no user memory.
     #[error("process {pid} ({comm}) is a kernel thread: it has no malloc to trace")]
     KernelThread {
@@ -89,10 +97,13 @@ impl Target {
         if stat.state == 'Z' || stat.state == 'X' {
             return Err(TargetError::Zombie { pid, comm });
         }
+        let status = process.status().map_err(|error| proc_error(pid, &error))?;
+        if status.tgid != raw {
+            return Err(TargetError::Thread { pid, process: status.tgid });
+        }
         let pid_handle = Pid::from_raw(raw).ok_or(TargetError::NotFound { pid })?;
         let pidfd = pidfd_open(pid_handle, PidfdFlags::empty())
             .map_err(|error| TargetError::Denied { pid, reason: error.to_string() })?;
-        let status = process.status().map_err(|error| proc_error(pid, &error))?;
         let exe = process.exe().map_err(|error| proc_error(pid, &error))?;
         Ok(Self {
             pid,

@@ -23,6 +23,8 @@ const TRAMPOLINE: u64 = 0x7fff_ffff_e000;
 pub(crate) struct Prepared {
     pub(super) file: Arc<MappedFile>,
     pub(super) failures: Vec<String>,
+    /// Other objects that define malloc too: the process may call theirs.
+    pub(super) rivals: Vec<String>,
     allocator: Allocator,
     plan: Plan,
     nested: Vec<Range>,
@@ -35,7 +37,7 @@ pub(crate) fn prepare(
     mode: Mode,
     pid: u32,
 ) -> Result<Prepared, Failure> {
-    let (file, image, allocator) = find(mappings, choice, pid)?;
+    let Found { file, image, allocator, rivals } = find(mappings, choice, pid)?;
     let mut plan = probe::plan(&image, &allocator, mode);
     let mut failures: Vec<String> =
         plan.skipped.iter().map(|skipped| format!("{}: {}", skipped.function, skipped.reason)).collect();
@@ -64,20 +66,25 @@ pub(crate) fn prepare(
             Some(Range { start, end: start + (range.end.0 - range.start.0) })
         })
         .collect();
-    Ok(Prepared { file, failures, allocator, plan, nested })
+    Ok(Prepared { file, failures, rivals, allocator, plan, nested })
 }
 
-/// The object that holds the allocator, opened.
-fn find(
-    mappings: &Mappings,
-    choice: &Choice,
-    pid: u32,
-) -> Result<(Arc<MappedFile>, Image, Allocator), Failure> {
+/// An allocator that can be traced, and its file.
+struct Found {
+    file: Arc<MappedFile>,
+    image: Image,
+    allocator: Allocator,
+    /// Other objects that define malloc too.
+    rivals: Vec<String>,
+}
+
+/// Looks for the allocator in every file that the process has mapped.
+fn find(mappings: &Mappings, choice: &Choice, pid: u32) -> Result<Found, Failure> {
+    let mut found: Option<(Arc<MappedFile>, Image, Allocator)> = None;
     let mut others = Vec::new();
-    for file in mappings.files() {
-        if choice.object.as_ref().is_some_and(|wanted| *wanted != file.path) {
-            continue;
-        }
+    let wanted = |file: &Arc<MappedFile>| choice.object.as_ref().is_none_or(|object| *object == file.path);
+    let files: Vec<_> = mappings.files().into_iter().filter(wanted).collect();
+    for file in &files {
         let opened = file.file.try_clone().map_err(anyhow::Error::from)?;
         let image = match Image::open(opened) {
             Ok(image) => image,
@@ -91,21 +98,38 @@ fn find(
             Err(_) => continue,
         };
         match allocator::detect(&image, &file.path) {
-            Detection::Supported(allocator) => return Ok((file, image, allocator)),
-            Detection::Other(other) => others.push(format!("{} in {}", other.name, other.object)),
+            Detection::Supported(allocator) if found.is_none() => {
+                found = Some((Arc::clone(file), image, allocator))
+            }
+            Detection::Supported(allocator) => others.push((allocator.name, allocator.object, true)),
+            Detection::Other(other) => others.push((other.name, other.object, other.replaces_malloc)),
             Detection::Absent => {}
         }
     }
-    let found = if others.is_empty() {
+    match found {
+        Some((file, image, allocator)) => {
+            let rivals = others.into_iter().filter(|other| other.2).map(|(_, object, _)| object).collect();
+            Ok(Found { file, image, allocator, rivals })
+        }
+        None => Err(nothing_found(pid, choice, files.is_empty(), &others)),
+    }
+}
+
+fn nothing_found(pid: u32, choice: &Choice, no_files: bool, others: &[(&str, String, bool)]) -> Failure {
+    let why = if let (true, Some(object)) = (no_files, &choice.object) {
+        format!("it has not mapped {object} as code")
+    } else if others.is_empty() {
         "no file that it has mapped defines malloc in a symbol table (a stripped static program does not)"
             .to_owned()
     } else {
-        format!("it has {}, and this version traces glibc's malloc only", others.join(", "))
+        let list: Vec<String> =
+            others.iter().map(|(name, object, _)| format!("{name} in {object}")).collect();
+        format!("it has {}, and this version traces glibc's malloc only", list.join(", "))
     };
-    Err(Failure::CannotTrace(format!(
-        "no allocator found in process {pid}: {found}. `tracer doctor --pid {pid}` lists what was looked at; \
+    Failure::CannotTrace(format!(
+        "no allocator found in process {pid}: {why}. `tracer doctor --pid {pid}` lists what was looked at; \
          a build with its .symtab would help"
-    )))
+    ))
 }
 
 impl Prepared {

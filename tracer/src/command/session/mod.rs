@@ -119,7 +119,13 @@ impl Session {
                 self.traced.len() - 1
             }
         };
-        let attached = self.attach_image(index, hold);
+        let attached = self.attach_image(index, hold).map_err(|failure| {
+            // A process that is gone has no allocator, no mappings and no place for a probe: this is why.
+            match self.traced[index].is_alive() {
+                true => failure,
+                false => Failure::NotFound(format!("process {pid} ended while it was attached to")),
+            }
+        });
         if attached.is_err() && self.traced[index].images.is_empty() {
             self.traced.remove(index);
         }
@@ -130,9 +136,18 @@ impl Session {
         let pid = self.traced[index].pid();
         let gone = || Failure::NotFound(format!("process {pid} ended while it was attached to"));
         let mappings = Mappings::read(pid, &mut self.files).map_err(|_| gone())?;
+        if mappings.iter().next().is_none() {
+            return Err(gone());
+        }
         let prepared = image::prepare(&mappings, &self.choice, self.mode, pid)?;
         for failure in &prepared.failures {
             *self.attach_failures.entry(failure.clone()).or_insert(0) += 1;
+        }
+        for rival in &prepared.rivals {
+            self.note(format!(
+                "{rival} defines malloc too: process {pid} may call that one, and {} is what is traced",
+                prepared.file.path
+            ));
         }
         let slot = self.next_slot;
         if slot >= calibrate::SLOT {

@@ -126,6 +126,10 @@ impl Traced {
         }
     }
 
+    pub(super) fn is_alive(&self) -> bool {
+        self.target.is_alive()
+    }
+
     pub(super) fn is_running(&self) -> bool {
         self.ended.is_none() && self.target.is_alive()
     }
