@@ -1,8 +1,11 @@
 //! The command line, as clap sees it. Nothing here is checked beyond its syntax: `options` does that.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::kernel::seccomp_trial;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -44,11 +47,11 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
-    /// The tracer's own: stop, then become CMD
-    #[command(hide = true, name = "__exec")]
-    Exec(ExecArgs),
-    /// The tracer's own: live under a system call filter
-    #[command(hide = true, name = "__seccomp-trial")]
+    /// The tracer's own helper: stop, then become CMD.
+    #[command(skip)]
+    Exec(Vec<OsString>),
+    /// The tracer's own helper: live under a system call filter.
+    #[command(skip)]
     SeccompTrial,
 }
 
@@ -71,7 +74,7 @@ pub struct RunArgs {
     pub trace: TraceArgs,
     /// Program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
-    pub command: Vec<std::ffi::OsString>,
+    pub command: Vec<OsString>,
 }
 
 /// Options of `attach` and `run`.
@@ -209,26 +212,27 @@ pub enum DoctorFormat {
     Json,
 }
 
-/// `tracer __exec`: becomes CMD once the tracer is ready.
-#[derive(Debug, Args)]
-pub struct ExecArgs {
-    /// Program and its arguments.
-    #[arg(last = true, required = true)]
-    pub command: Vec<std::ffi::OsString>,
-}
+/// First argument of the helper that becomes CMD.
+pub const EXEC: &str = "__exec";
 
 /// Prints completions.
 pub fn completions(shell: clap_complete::Shell, out: &mut impl std::io::Write) {
     clap_complete::generate(shell, &mut Cli::command(), "tracer", out);
 }
 
-/// Prints the manual page.
+/// Prints the manual pages: the program's, then one per command.
 ///
 /// # Errors
 ///
 /// The writer's.
 pub fn man(out: &mut impl std::io::Write) -> std::io::Result<()> {
-    clap_mangen::Man::new(Cli::command()).render(out)
+    let mut program = Cli::command();
+    program.build();
+    clap_mangen::Man::new(program.clone()).render(out)?;
+    for command in program.get_subcommands().filter(|command| !command.is_hide_set()) {
+        clap_mangen::Man::new(command.clone()).title(format!("tracer-{}", command.get_name())).render(out)?;
+    }
+    Ok(())
 }
 
 /// Parses the process's arguments; prints help, version or a usage error itself, and then is the exit code.
@@ -237,6 +241,15 @@ pub fn man(out: &mut impl std::io::Write) -> std::io::Result<()> {
 ///
 /// The exit code of what was printed.
 pub fn parse() -> Result<Cli, u8> {
+    let mut arguments = std::env::args_os().skip(1);
+    let helper = match arguments.next() {
+        Some(first) if first == EXEC => Some(Command::Exec(arguments.collect())),
+        Some(first) if first == seccomp_trial::ARGUMENT => Some(Command::SeccompTrial),
+        _ => None,
+    };
+    if let Some(command) = helper {
+        return Ok(Cli { command, verbose: 0, quiet: false });
+    }
     Cli::try_parse().map_err(|error| {
         // There is no one to tell if stderr is closed.
         let _ = error.print();

@@ -85,7 +85,7 @@ pub fn run(cli: Cli) -> u8 {
             Ok(())
         }),
         Command::Man => print(crate::cli::man),
-        Command::Exec(args) => return run::spawn::stop_then_become_command(&args.command, &messages),
+        Command::Exec(command) => return run::spawn::stop_then_become_command(&command, &messages),
         Command::SeccompTrial => return crate::kernel::seccomp_trial::child(),
     };
     match result {

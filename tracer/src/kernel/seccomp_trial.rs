@@ -17,6 +17,9 @@ use super::attach::Kind;
 use super::{KernelError, OBJECT, chain, load_error};
 use crate::target::mappings::{FileCache, Mappings};
 
+/// First argument of this program as the helper.
+pub const ARGUMENT: &str = "__seccomp-trial";
+
 /// Whether a return probe under a filter is harmless.
 ///
 /// # Errors
@@ -29,7 +32,7 @@ pub fn return_probe_is_safe(kind: Kind) -> Result<bool, KernelError> {
     };
     let exe = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
     let mut helper = Command::new(exe)
-        .arg("__seccomp-trial")
+        .arg(ARGUMENT)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

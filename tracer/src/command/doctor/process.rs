@@ -143,7 +143,11 @@ fn probes(allocator: &snapshot::Allocator) -> String {
             probe.returns.clone(),
         ]);
     }
-    let mut text = format!("{table}\n");
+    let mut text = String::new();
+    for line in table.to_string().lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
     for probe in &allocator.probes {
         if let Some(note) = &probe.note {
             // Writing to a string cannot fail.

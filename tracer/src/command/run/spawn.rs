@@ -55,7 +55,7 @@ impl Command {
     pub fn start(command: &[OsString]) -> Result<Self, Failure> {
         let exe = std::env::current_exe().context("failed to find this program's own file")?;
         let child = std::process::Command::new(exe)
-            .args(["__exec", "--"])
+            .arg(crate::cli::EXEC)
             .args(command)
             .spawn()
             .context("failed to start a child process")?;

@@ -99,7 +99,7 @@ fn find(mappings: &Mappings, choice: &Choice, pid: u32) -> Result<Found, Failure
         };
         match allocator::detect(&image, &file.path) {
             Detection::Supported(allocator) if found.is_none() => {
-                found = Some((Arc::clone(file), image, allocator))
+                found = Some((Arc::clone(file), image, allocator));
             }
             Detection::Supported(allocator) => others.push((allocator.name, allocator.object, true)),
             Detection::Other(other) => others.push((other.name, other.object, other.replaces_malloc)),

@@ -43,6 +43,8 @@ pub struct Session {
     started: Instant,
     counting_since: Option<(jiff::Timestamp, Instant)>,
     counted: Duration,
+    /// When counting stopped, on the clock of the blocks' births.
+    stopped_ns: Option<u64>,
     attach_failures: BTreeMap<String, u64>,
     unknown_records: u64,
     ns_per_hit: f64,
@@ -92,6 +94,7 @@ impl Session {
             started: Instant::now(),
             counting_since: None,
             counted: Duration::ZERO,
+            stopped_ns: None,
             attach_failures: BTreeMap::new(),
             unknown_records: 0,
             ns_per_hit: 0.0,
@@ -144,10 +147,8 @@ impl Session {
             *self.attach_failures.entry(failure.clone()).or_insert(0) += 1;
         }
         for rival in &prepared.rivals {
-            self.note(format!(
-                "{rival} defines malloc too: process {pid} may call that one, and {} is what is traced",
-                prepared.file.path
-            ));
+            // What goes through the other malloc is missing: the verdict must say so.
+            self.count_failure(&format!("{rival} defines malloc too and is not traced"));
         }
         let slot = self.next_slot;
         if slot >= calibrate::SLOT {
@@ -198,6 +199,7 @@ impl Session {
         if let Some((_, since)) = self.counting_since {
             self.counted = since.elapsed();
         }
+        self.stopped_ns = Some(report::monotonic_ns());
         for traced in &mut self.traced {
             traced.update_usage();
             traced.set_counting(&mut self.kernel, false)?;

@@ -44,7 +44,7 @@ pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Mo
         targets,
         sites: collect::sites(&session.kernel)?,
         live,
-        now_ns: monotonic_ns(),
+        now_ns: session.stopped_ns.unwrap_or_else(monotonic_ns),
         calls_in_flight: if session.mode == Mode::Live {
             session.kernel.calls_in_flight()?.len() as u64
         } else {
@@ -58,7 +58,7 @@ pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Mo
 }
 
 /// The clock of `bpf_ktime_get_ns`.
-fn monotonic_ns() -> u64 {
+pub(super) fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
