@@ -1,0 +1,88 @@
+//! Compiles the test programs of `tests/fixtures`, each once, into the target directory.
+//!
+//! The name of a binary holds a hash of its source and its command line, and it is written beside its
+//! place and renamed: two test processes at once, or a stopped one, do no harm.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// No -Werror: a newer compiler warns of more.
+const WARNINGS: [&str; 2] = ["-Wall", "-Wextra"];
+const TRACEABLE: [&str; 4] = ["-O1", "-g", "-fno-omit-frame-pointer", "-pthread"];
+
+/// A program of `tests/fixtures`, compiled as most tests want it.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    let cpp = source(&format!("{name}.cpp"));
+    let (compiler, standard, path) = match cpp.exists() {
+        true => ("g++", "-std=c++17", cpp),
+        false => ("gcc", "-std=gnu11", source(&format!("{name}.c"))),
+    };
+    let mut arguments = vec![standard.to_owned()];
+    arguments.extend(WARNINGS.iter().chain(&TRACEABLE).map(ToString::to_string));
+    compile(name, compiler, &path, &arguments).expect("the fixtures compile: is gcc installed?")
+}
+
+/// `truth` without symbols and without a shared libc.
+pub(crate) fn static_stripped() -> Result<PathBuf, String> {
+    let arguments = ["-std=gnu11", "-O1", "-pthread", "-static", "-s"].map(str::to_owned);
+    compile("truth_static", "gcc", &source("truth.c"), &arguments)
+}
+
+/// A 32-bit program.
+pub(crate) fn thirty_two_bit() -> Result<PathBuf, String> {
+    let arguments = ["-std=gnu11", "-m32", "-static", "-nostdlib", "-ffreestanding", "-no-pie", "-fno-pic"]
+        .map(str::to_owned);
+    compile("thirty_two_bit", "gcc", &source("thirty_two_bit.c"), &arguments)
+}
+
+/// `constructor` and beside it the library that it is linked with.
+pub(crate) fn with_constructors() -> PathBuf {
+    let mut shared = vec!["-std=gnu11".to_owned(), "-shared".to_owned(), "-fPIC".to_owned()];
+    shared.extend(WARNINGS.iter().chain(&TRACEABLE).map(ToString::to_string));
+    let library = compile("constructor_library", "gcc", &source("constructor_library.c"), &shared)
+        .expect("a shared library compiles");
+    let mut program = vec!["-std=c++17".to_owned(), format!("-Wl,-rpath,{}", directory().display())];
+    program.extend(WARNINGS.iter().chain(&TRACEABLE).map(ToString::to_string));
+    program.push(library.display().to_string());
+    compile("constructor", "g++", &source("constructor.cpp"), &program).expect("a C++ program compiles")
+}
+
+/// A file of `tests/fixtures`.
+pub(crate) fn source(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(file)
+}
+
+/// Where the compiled programs are.
+fn directory() -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures");
+    fs::create_dir_all(&directory).expect("the target directory is writable");
+    directory
+}
+
+/// The arguments after the source may name libraries, so the source comes first.
+fn compile(name: &str, compiler: &str, source_file: &Path, arguments: &[String]) -> Result<PathBuf, String> {
+    let mut hasher = DefaultHasher::new();
+    (compiler, arguments).hash(&mut hasher);
+    for file in [source_file, &source("fixture.h")] {
+        fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?.hash(&mut hasher);
+    }
+    let binary = directory().join(format!("{name}-{:016x}", hasher.finish()));
+    if binary.exists() {
+        return Ok(binary);
+    }
+    let unfinished =
+        binary.with_extension(format!("{}-{:?}", std::process::id(), std::thread::current().id()));
+    let output = Command::new(compiler)
+        .arg("-o")
+        .args([&unfinished, source_file])
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("{compiler}: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{compiler}: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    fs::rename(&unfinished, &binary).map_err(|error| format!("{}: {error}", binary.display()))?;
+    Ok(binary)
+}

@@ -1,0 +1,20 @@
+//! End-to-end tests: the built program against real processes whose truth is known.
+//!
+//! Each test starts its own target, is independent of the others and leaves nothing behind. A test
+//! that cannot run here says `SKIP name: reason`; reasons that concern the kernel begin with
+//! `kernel:`. Run by `cargo xtask test`; alone: `cargo xtask test e2e`.
+
+mod bad_input;
+mod bad_machine;
+mod compare;
+mod fixtures;
+mod harness;
+mod inspect;
+mod limits;
+mod namespaces;
+mod pprof;
+mod real_programs;
+mod run;
+mod survive;
+mod threads;
+mod truth;
