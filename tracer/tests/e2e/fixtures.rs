@@ -39,14 +39,18 @@ pub(crate) fn thirty_two_bit() -> Result<PathBuf, String> {
 
 /// `constructor` and beside it the library that it is linked with.
 pub(crate) fn with_constructors() -> PathBuf {
-    let mut shared = vec!["-std=gnu11".to_owned(), "-shared".to_owned(), "-fPIC".to_owned()];
-    shared.extend(WARNINGS.iter().chain(&TRACEABLE).map(ToString::to_string));
-    let library = compile("constructor_library", "gcc", &source("constructor_library.c"), &shared)
-        .expect("a shared library compiles");
+    let library = library("constructor_library");
     let mut program = vec!["-std=c++17".to_owned(), format!("-Wl,-rpath,{}", directory().display())];
     program.extend(WARNINGS.iter().chain(&TRACEABLE).map(ToString::to_string));
     program.push(library.display().to_string());
     compile("constructor", "g++", &source("constructor.cpp"), &program).expect("a C++ program compiles")
+}
+
+/// A shared library of `tests/fixtures`.
+pub(crate) fn library(name: &str) -> PathBuf {
+    let mut shared = vec!["-std=gnu11".to_owned(), "-shared".to_owned(), "-fPIC".to_owned()];
+    shared.extend(WARNINGS.iter().chain(&TRACEABLE).map(ToString::to_string));
+    compile(name, "gcc", &source(&format!("{name}.c")), &shared).expect("a shared library compiles")
 }
 
 /// A file of `tests/fixtures`.

@@ -2,7 +2,7 @@
 //!
 //! Each test starts its own target, is independent of the others and leaves nothing behind. A test
 //! that cannot run here says `SKIP name: reason`; reasons that concern the kernel begin with
-//! `kernel:`. Run by `cargo xtask test`; alone: `cargo xtask test e2e`.
+//! `kernel:`. Run by `cargo xtask test`; alone: `cargo xtask test --only e2e`.
 
 mod bad_input;
 mod bad_machine;
@@ -14,6 +14,7 @@ mod limits;
 mod namespaces;
 mod pprof;
 mod real_programs;
+mod rivals;
 mod run;
 mod survive;
 mod threads;
