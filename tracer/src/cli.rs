@@ -89,7 +89,7 @@ pub struct TraceArgs {
     /// Stop after this time, such as 10s [default: until Ctrl-C or the end of the target]
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
-    /// How often to look
+    /// How often a live view is drawn anew (a later version brings one)
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub interval: String,
     /// Rows of the table

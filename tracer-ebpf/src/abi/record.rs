@@ -20,8 +20,8 @@ pub struct InFlight {
     pub pointer: u64,
     /// Function index of the entry, to tell the outer return from the inner one at a tail jump.
     pub function: u32,
-    /// 1 if a [`Moved`] record belongs to it.
-    pub moved: u32,
+    /// Explicit padding.
+    pub _reserved: u32,
 }
 
 /// A live block.

@@ -44,7 +44,7 @@ pub(crate) fn enter(ctx: &ProbeContext) {
 #[inline(always)]
 fn announce(ctx: &ProbeContext, cookie: &Cookie, slot: *mut Slot, sp: u64) {
     let key = ThreadKey { pid_tgid: bpf_get_current_pid_tgid(), sp };
-    let outer = InFlight { size_bytes: 0, pointer: 0, function: u32::from(cookie.function), moved: 0 };
+    let outer = InFlight { size_bytes: 0, pointer: 0, function: u32::from(cookie.function), _reserved: 0 };
     // SAFETY: a pointer into the map's value.
     let pending = unsafe { &raw mut (*slot).pending_tails };
     atomic::add(pending, 1);

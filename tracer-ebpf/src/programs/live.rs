@@ -40,7 +40,7 @@ pub(crate) fn enter(ctx: &ProbeContext) {
         size_bytes: request.size_bytes,
         pointer: request.pointer,
         function: u32::from(cookie.function),
-        moved: 0,
+        _reserved: 0,
     };
     match IN_FLIGHT.insert(&key, &in_flight, u64::from(BPF_NOEXIST)) {
         Ok(()) => {}
@@ -78,8 +78,11 @@ fn take_out(ctx: &ProbeContext, cookie: &Cookie, key: &ThreadKey, address: u64) 
 fn put_back_abandoned(cookie: &Cookie, key: &ThreadKey) {
     if let (Some(moved), Some(in_flight)) = (get(&MOVED, key), get(&IN_FLIGHT, key)) {
         let live_key = LiveKey { address: in_flight.pointer, slot: u64::from(cookie.slot) };
-        let _ = LIVE.insert(&live_key, &moved.block, u64::from(BPF_NOEXIST));
         let _ = MOVED.remove(key);
+        if LIVE.insert(&live_key, &moved.block, u64::from(BPF_NOEXIST)).is_err() {
+            count::event(cookie, Counter::LiveFull);
+            forget(&moved.block);
+        }
     }
 }
 

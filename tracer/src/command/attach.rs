@@ -1,5 +1,6 @@
 //! `tracer attach`: running processes, until told to stop or until they end.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::children::Children;
@@ -9,6 +10,7 @@ use super::session::Session;
 use super::{Failure, output};
 use crate::cli::AttachArgs;
 use crate::collect::notices::Notice;
+use crate::kernel::preflight;
 use crate::options::{self, TraceOptions};
 use crate::target::Target;
 
@@ -22,7 +24,9 @@ const DRAIN: Duration = Duration::from_millis(100);
 /// A target is not there or cannot be traced, or the report cannot be written.
 pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
     let options = options::trace(&args.trace, false)?;
-    let targets = args.pids.iter().map(|&pid| Target::open(pid)).collect::<Result<Vec<_>, _>>()?;
+    preflight::check_privileges().map_err(Failure::CannotTrace)?;
+    let pids: BTreeSet<u32> = args.pids.iter().copied().collect();
+    let targets = pids.into_iter().map(Target::open).collect::<Result<Vec<_>, _>>()?;
     let events = Events::new();
     events.take_signals(Signalled::Stop).map_err(anyhow::Error::from)?;
     let mut session = Session::open(&options, &targets, messages)?;
@@ -47,7 +51,7 @@ fn start(session: &mut Session, targets: Vec<Target>, events: &Events) -> Result
     for target in targets {
         let pidfd = target.pidfd().map_err(anyhow::Error::from)?;
         let pid = target.pid;
-        session.add(target, 0)?;
+        session.add_given(target)?;
         events.take_end(pid, pidfd).map_err(anyhow::Error::from)?;
     }
     session.count()
@@ -56,16 +60,22 @@ fn start(session: &mut Session, targets: Vec<Target>, events: &Events) -> Result
 /// Until told to stop, or the time is over, or all targets have ended.
 fn follow(session: &mut Session, options: &TraceOptions, events: &Events, messages: &Messages) {
     let since = Instant::now();
+    let mut drained = since;
     let progress = messages.countdown(options.duration);
     let mut children = Children::default();
     while !session.all_ended() {
         let left = options.duration.map(|duration| duration.saturating_sub(since.elapsed()));
         if left == Some(Duration::ZERO) {
-            return;
+            break;
         }
         match events.next(left.unwrap_or(DRAIN).min(DRAIN)) {
-            Event::Signal(_) => return,
-            Event::Ended { pid } => session.ended(pid, "exited"),
+            Event::Signal(_) => break,
+            Event::Ended { pid } => session.ended(pid, "ended"),
+            Event::Notice(Notice::Exec { tgid }) if session.is_child(tgid) => {
+                if options.follow_forks {
+                    children.executed(session, tgid);
+                }
+            }
             Event::Notice(Notice::Exec { tgid }) => {
                 session.replaced(tgid);
                 session.ended(tgid, "executed another program");
@@ -73,12 +83,15 @@ fn follow(session: &mut Session, options: &TraceOptions, events: &Events, messag
             }
             Event::Notice(Notice::Loaded { tgid }) => session.mappings_changed(tgid),
             Event::Notice(Notice::Fork { child }) if options.follow_forks => children.appeared(child),
-            Event::Notice(Notice::Fork { .. }) => {}
-            Event::Tick => {
-                children.attach_waiting(session, events, messages);
-                session.drain();
-            }
+            Event::Notice(Notice::Fork { .. }) | Event::Tick => {}
+        }
+        // By the clock: a target that forks all the time must not keep the ring buffer from being read.
+        if drained.elapsed() >= DRAIN {
+            drained = Instant::now();
+            children.attach_waiting(session, events, messages);
+            session.drain();
         }
         progress.at(since.elapsed());
     }
+    children.give_up(session);
 }

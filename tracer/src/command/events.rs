@@ -63,7 +63,9 @@ impl Events {
             Signalled::Stop => &[SIGINT, SIGTERM],
             Signalled::Forward => &[SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2],
         };
-        let mut signals = Signals::new(wanted)?;
+        // What was ignored when the tracer started stays so: CMD must inherit it (`nohup`, a script's background job).
+        let ignored = if meaning == Signalled::Forward { ignored_signals() } else { 0 };
+        let mut signals = Signals::new(wanted.iter().filter(|&&signal| ignored >> (signal - 1) & 1 == 0))?;
         let sender = self.sender.clone();
         std::thread::Builder::new().name("tracer-signals".to_owned()).spawn(move || {
             let mut stops = 0;
@@ -127,4 +129,9 @@ impl Default for Events {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The signals that this process ignores: bit 0 is signal 1.
+fn ignored_signals() -> u64 {
+    procfs::process::Process::myself().and_then(|process| process.status()).map_or(0, |status| status.sigign)
 }

@@ -54,9 +54,9 @@ impl From<TargetError> for Failure {
             TargetError::NotFound { .. } | TargetError::Zombie { .. } | TargetError::Thread { .. } => {
                 Self::NotFound(error.to_string())
             }
-            TargetError::KernelThread { .. } | TargetError::Denied { .. } => {
-                Self::CannotTrace(error.to_string())
-            }
+            TargetError::KernelThread { .. }
+            | TargetError::MainThreadEnded { .. }
+            | TargetError::Denied { .. } => Self::CannotTrace(error.to_string()),
         }
     }
 }
@@ -65,7 +65,10 @@ impl From<KernelError> for Failure {
     fn from(error: KernelError) -> Self {
         match error {
             KernelError::Attach { gone: true, .. } => Self::NotFound(error.to_string()),
-            KernelError::Load { .. } | KernelError::Attach { .. } => Self::CannotTrace(error.to_string()),
+            KernelError::Load { .. } => Self::CannotTrace(format!(
+                "{error}. `tracer doctor` says what this kernel and these privileges allow"
+            )),
+            KernelError::Attach { .. } => Self::CannotTrace(error.to_string()),
             KernelError::Map { .. } => Self::Failed(error.into()),
         }
     }

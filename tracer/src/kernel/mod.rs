@@ -26,12 +26,10 @@ use crate::mode::Mode;
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// The kernel refused the object or a program.
-    #[error("failed to load the BPF programs: {reason}. {hint}")]
+    #[error("failed to load the BPF programs: {reason}")]
     Load {
         /// The kernel's words.
         reason: String,
-        /// What to do.
-        hint: String,
     },
     /// The kernel refused a probe.
     #[error("failed to attach to {object}: {reason}")]
@@ -173,6 +171,12 @@ impl Kernel {
     /// The kernel's refusal.
     pub fn follow(&mut self, tgid: u32, followed: Followed) -> Result<(), KernelError> {
         self.followed.insert(&tgid, &followed, 0).map_err(|error| map_error("FOLLOWED", &error))
+    }
+
+    /// Forgets a process that has ended: its pid may come to mean another one.
+    pub fn unfollow(&mut self, tgid: u32) {
+        // It may never have been followed.
+        let _ = self.followed.remove(&tgid);
     }
 
     /// Attaches the programs of the mode to the points of one object in one process.
@@ -336,10 +340,7 @@ fn map_error(map: &'static str, error: &aya::maps::MapError) -> KernelError {
 }
 
 fn load_error(error: &(dyn std::error::Error + 'static)) -> KernelError {
-    KernelError::Load {
-        reason: chain(error),
-        hint: "`tracer doctor` says what this kernel and these privileges allow".to_owned(),
-    }
+    KernelError::Load { reason: chain(error) }
 }
 
 /// An error and its causes, in one line.

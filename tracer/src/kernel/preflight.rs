@@ -58,3 +58,13 @@ pub fn uprobe_multi() -> Result<(), String> {
     }
     Ok(())
 }
+
+/// Whether this kernel is one of those whose return probes may be a system call that a seccomp filter kills for:
+/// Linux 6.11 to 6.13. Only then it is worth trying before a program is started.
+#[must_use]
+pub fn return_probe_may_be_a_system_call() -> bool {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    matches!((numbers.next(), numbers.next()), (Some(6), Some(11..=13)))
+}

@@ -27,8 +27,7 @@ pub const ARGUMENT: &str = "__seccomp-trial";
 /// The trial itself failed.
 pub fn return_probe_is_safe(kind: Kind) -> Result<bool, KernelError> {
     let failed = |what: String| KernelError::Load {
-        reason: format!("failed to try a return probe under a seccomp filter: {what}"),
-        hint: "Use --mode alloc, which needs none".to_owned(),
+        reason: format!("a return probe under a seccomp filter could not be tried: {what}"),
     };
     let exe = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
     let mut helper = Command::new(exe)

@@ -121,7 +121,7 @@ impl Model {
                 hits,
                 ns_per_hit: moment.ns_per_hit,
                 target_cpu_ratio: (cpu_seconds > 0.0 && moment.ns_per_hit > 0.0)
-                    .then(|| (cost_seconds / cpu_seconds).min(1.0)),
+                    .then(|| cost_seconds / cpu_seconds),
             },
             quality: quality::complete(quality, &sites, truncated),
             sites,

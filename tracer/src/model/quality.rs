@@ -32,16 +32,19 @@ pub(super) fn of(moment: &Moment) -> Quality {
         .map(|(_, totals)| totals.calls)
         .sum();
     let frees: u64 = slots().map(|slot| slot.counts.free_objects).sum();
-    let lost = BTreeMap::from([
-        ("map_full".to_owned(), count(Counter::SitesFull) + count(Counter::LiveFull)),
-        ("ring_full".to_owned(), count(Counter::RingFull)),
-        ("scratch_busy".to_owned(), count(Counter::ScratchBusy)),
-        ("read_fault".to_owned(), count(Counter::ReadFault)),
-        ("stack_collision".to_owned(), count(Counter::StackCollision)),
-        ("inflight_full".to_owned(), count(Counter::InFlightFull)),
-        ("free_not_seen".to_owned(), count(Counter::Replaced)),
-        ("unknown_record".to_owned(), moment.unknown_records),
-    ]);
+    let mut lost: BTreeMap<String, u64> = [
+        Counter::RingFull,
+        Counter::ScratchBusy,
+        Counter::ReadFault,
+        Counter::StackCollision,
+        Counter::InFlightFull,
+        Counter::Replaced,
+    ]
+    .iter()
+    .map(|&counter| (counter.name().to_owned(), count(counter)))
+    .collect();
+    lost.insert("map_full".to_owned(), count(Counter::SitesFull) + count(Counter::LiveFull));
+    lost.insert("unknown_record".to_owned(), moment.unknown_records);
     let mut notes = moment.notes.clone();
     notes.extend(advice(
         count(Counter::SitesFull),

@@ -163,6 +163,15 @@ fn address(site: &CallSite) -> &str {
     site.frames.first().map_or("", |frame| &frame.address)
 }
 
+/// Whether a frame without a symbol lies where threads start: in a stripped libc or loader.
+fn is_libc_start(frame: &Frame) -> bool {
+    let is_libc = |module: &String| {
+        let name = module.rsplit('/').next().unwrap_or_default();
+        name.starts_with("libc.so") || name.starts_with("libc-") || name.starts_with("ld-")
+    };
+    frame.reason.is_some() && frame.module.as_ref().is_some_and(is_libc)
+}
+
 /// Why a stack ends before the thread's start.
 fn truncated(stack: Option<&Stack>, frames: &[Frame]) -> Option<String> {
     let Some(stack) = stack else { return Some(NO_STACK.to_owned()) };
@@ -171,7 +180,11 @@ fn truncated(stack: Option<&Stack>, frames: &[Frame]) -> Option<String> {
         return None;
     }
     let reason = match stack.stop {
-        StopReason::Complete => return None,
+        // FP is 0 at a thread's start; elsewhere it is any number, 0 too, in code that keeps no frame pointer.
+        StopReason::Complete if frames.last().is_some_and(is_libc_start) && stack.frames.len() > 1 => {
+            return None;
+        }
+        StopReason::Complete => "no_frame_pointer",
         StopReason::Depth => "depth",
         StopReason::NoFramePointer => "no_frame_pointer",
         StopReason::ReadFault => "read_fault",

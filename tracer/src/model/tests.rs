@@ -110,8 +110,29 @@ fn stacks_that_are_equal_after_the_cut_are_one_site() {
         .iter()
         .map(|site| (site.frames.len(), site.alloc_objects, site.inuse_bytes, site.truncated.as_deref()))
         .collect();
-    assert_eq!(seen, [(2, 10, Some(800), Some("no_frame_pointer")), (1, 2, Some(100), None)]);
-    assert_eq!(snapshot.quality.truncated["no_frame_pointer"], 10);
+    let cut = Some("no_frame_pointer");
+    assert_eq!(seen, [(2, 10, Some(800), cut), (1, 2, Some(100), cut)]);
+    assert_eq!(snapshot.quality.truncated["no_frame_pointer"], 12);
+}
+
+/// Check that a frame pointer of 0 is believed only where threads start: elsewhere it is a register like any other.
+#[test]
+fn stack_is_whole_only_if_it_ends_where_threads_start() {
+    let ending_in = |module: Option<&str>, frames: usize| {
+        let mut whole = stack(&vec![10; frames], StopReason::Complete);
+        let last = whole.frames.last_mut().expect("there are frames");
+        last.place = Place::Elsewhere { module: module.map(str::to_owned), reason: "made up" };
+        whole
+    };
+    let check = |stack: Stack, expect| {
+        let moment = moment(Mode::Live, vec![slot(0, true, &[])], vec![site(1, 0, 4)]);
+        let snapshot = snapshot(&[(1, stack)], moment, &Filter::default());
+        assert_eq!(snapshot.sites[0].truncated.as_deref(), expect);
+    };
+    check(ending_in(Some("/usr/lib/libc.so.6"), 3), None);
+    check(ending_in(Some("/usr/lib/libc.so.6"), 1), Some("no_frame_pointer"));
+    check(ending_in(Some("/usr/bin/git"), 3), Some("no_frame_pointer"));
+    check(ending_in(None, 3), Some("no_frame_pointer"));
 }
 
 /// Check that an exec ends the old heap, and keeps what was allocated.

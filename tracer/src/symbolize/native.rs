@@ -38,7 +38,10 @@ struct Object {
 impl Default for Symbolizer {
     fn default() -> Self {
         Self {
-            blazesym: blazesym::symbolize::Symbolizer::builder().enable_auto_reload(false).build(),
+            blazesym: blazesym::symbolize::Symbolizer::builder()
+                .enable_auto_reload(false)
+                .enable_demangling(false)
+                .build(),
             objects: HashMap::new(),
             names: HashMap::new(),
         }
@@ -133,7 +136,7 @@ impl Object {
 
 fn functions(sym: &Sym<'_>, base: &Frame) -> Vec<Frame> {
     let frame = |name: &str, code: Option<&CodeInfo<'_>>, inlined| Frame {
-        function: Some(name.to_owned()),
+        function: Some(demangled(name)),
         file: code.map(|code| code.to_path().display().to_string()),
         line: code.and_then(|code| code.line),
         inlined,
@@ -141,4 +144,34 @@ fn functions(sym: &Sym<'_>, base: &Frame) -> Vec<Frame> {
     };
     let inlined = sym.inlined.iter().rev().map(|inner| frame(&inner.name, inner.code_info.as_ref(), true));
     inlined.chain([frame(&sym.name, sym.code_info.as_deref(), false)]).collect()
+}
+
+/// The name as its source has it. Only a name that says so is mangled: `f` is a function of C, and no `float`.
+fn demangled(name: &str) -> String {
+    let is_rust = name.starts_with("_R") || name.starts_with("_ZN") && name.contains("17h");
+    let rust = || rustc_demangle::try_demangle(name).ok().map(|plain| format!("{plain:#}"));
+    let cpp = || cpp_demangle::Symbol::new(name).ok().and_then(|symbol| symbol.demangle().ok());
+    let plain = match (is_rust, name.starts_with("_Z")) {
+        (true, _) => rust(),
+        (false, true) => cpp(),
+        (false, false) => None,
+    };
+    plain.unwrap_or_else(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_mangled_names_are_demangled() {
+        let check = |name, expect: &str| assert_eq!(demangled(name), expect, "{name}");
+        for name in ["f", "i", "d", "Pc", "St", "w", "main", "_start", "_Z", "_Zbroken"] {
+            check(name, name);
+        }
+        check("_ZN3app6Server4readEi", "app::Server::read(int)");
+        check("_Znwm", "operator new(unsigned long)");
+        check("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE", "core::fmt::Write::write_fmt");
+        check("_RNvC6_123foo3bar", "123foo::bar");
+    }
 }

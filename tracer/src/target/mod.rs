@@ -34,6 +34,16 @@ pub enum TargetError {
         /// The process.
         process: i32,
     },
+    /// Its main thread has ended, and others go on.
+    #[error(
+        "process {pid} ({comm}) cannot be traced: its main thread has ended, and through that one a process is read"
+    )]
+    MainThreadEnded {
+        /// As given.
+        pid: u32,
+        /// Kernel's short name.
+        comm: String,
+    },
     /// It has no user memory.
     #[error("process {pid} ({comm}) is a kernel thread: it has no malloc to trace")]
     KernelThread {
@@ -94,9 +104,7 @@ impl Target {
         if stat.flags & PF_KTHREAD != 0 {
             return Err(TargetError::KernelThread { pid, comm });
         }
-        if stat.state == 'Z' || stat.state == 'X' {
-            return Err(TargetError::Zombie { pid, comm });
-        }
+        let is_zombie = stat.state == 'Z' || stat.state == 'X';
         let status = process.status().map_err(|error| proc_error(pid, &error))?;
         if status.tgid != raw {
             return Err(TargetError::Thread { pid, process: status.tgid });
@@ -104,6 +112,11 @@ impl Target {
         let pid_handle = Pid::from_raw(raw).ok_or(TargetError::NotFound { pid })?;
         let pidfd = pidfd_open(pid_handle, PidfdFlags::empty())
             .map_err(|error| TargetError::Denied { pid, reason: error.to_string() })?;
+        match (is_zombie, is_running(&pidfd)) {
+            (true, true) => return Err(TargetError::MainThreadEnded { pid, comm }),
+            (true, false) => return Err(TargetError::Zombie { pid, comm }),
+            (false, _) => {}
+        }
         let exe = process.exe().map_err(|error| proc_error(pid, &error))?;
         Ok(Self {
             pid,
@@ -118,9 +131,7 @@ impl Target {
     /// Whether it still runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        let now = Timespec::try_from(Duration::ZERO).ok();
-        // A pidfd becomes readable when the process ends.
-        matches!(poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], now.as_ref()), Ok(0))
+        is_running(&self.pidfd)
     }
 
     /// Its pidfd, readable when it ends.
@@ -145,6 +156,12 @@ impl Target {
             resident_bytes: stat.rss * procfs::page_size(),
         })
     }
+}
+
+/// A pidfd becomes readable when the last thread of the process has ended.
+fn is_running(pidfd: &OwnedFd) -> bool {
+    let now = Timespec::try_from(Duration::ZERO).ok();
+    matches!(poll(&mut [PollFd::new(pidfd, PollFlags::IN)], now.as_ref()), Ok(0))
 }
 
 fn proc_error(pid: u32, error: &procfs::ProcError) -> TargetError {

@@ -8,19 +8,21 @@ struct Words {
     meaning: &'static str,
 }
 
-const LOST: [Words; 6] = [
+const LOST: [Words; 8] = [
     Words {
         key: "map_full",
-        meaning: "a map was full, so these blocks or stacks are in no site: raise --max-live or --max-stacks",
+        meaning: "a map was full, so these blocks are not followed or these stacks have no site of their own: raise \
+                  --max-live or --max-stacks",
     },
     Words {
         key: "ring_full",
-        meaning: "the tracer did not read fast enough, so these samples are in no site: raise --sample-bytes \
-                  or give the tracer CPU time",
+        meaning: "new stacks came faster than they were read, so these allocations are in the site without a stack: \
+                  give the tracer CPU time",
     },
     Words {
         key: "scratch_busy",
-        meaning: "a probe interrupted another one on the same CPU and found no free scratch space: raise --sample-bytes",
+        meaning: "probes interrupted each other on one CPU, so these allocations are in the site without a stack: \
+                  use --mode alloc, whose probes are fewer",
     },
     Words {
         key: "read_fault",
@@ -28,12 +30,20 @@ const LOST: [Words; 6] = [
     },
     Words {
         key: "stack_collision",
-        meaning: "two stacks had the same key, the later one is in the overflow entry: attach again, the key is drawn anew",
+        meaning: "two stacks had the same key, the later one is in the site without a stack: attach again, the key is \
+                  drawn anew",
     },
     Words {
         key: "inflight_full",
-        meaning: "more calls were under way at once than fit, so their results are in no site: use --mode alloc \
-                  or raise --sample-bytes",
+        meaning: "more calls were under way at once than fit, so their results are missing: use --mode alloc",
+    },
+    Words {
+        key: "free_not_seen",
+        meaning: "an address was handed out again without a free that was seen: the old block no longer counts as in use",
+    },
+    Words {
+        key: "unknown_record",
+        meaning: "the BPF programs said what this version does not know: report it with the tracer's version",
     },
 ];
 
@@ -105,7 +115,7 @@ pub fn verdict_sentence(snapshot: &Snapshot) -> String {
                 parts.push("some events are in no call site, whose numbers are too low");
             }
             if quality.attach_failures.values().any(|&count| count > 0) {
-                parts.push("some functions are not probed, so their calls are missing everywhere");
+                parts.push("what could not be probed is missing everywhere");
             }
             parts.join("; ")
         }

@@ -45,8 +45,7 @@ fn fails(name: &'static str, found: String, help: &str) -> Check {
 /// Attaches to this process and counts its allocations.
 fn trial(name: &'static str, mode: Mode, kind: Kind) -> (Check, bool) {
     let load = LoadOptions { max_stacks: 64, max_live: 64, mode, kind, task: None, log: false };
-    let cost =
-        Kernel::load(&load).map_err(Into::into).and_then(|mut kernel| calibrate::measure(&mut kernel, mode));
+    let cost = try_out(&load);
     match cost {
         Ok(cost) if cost.hits > 0 => {
             let found = format!(
@@ -65,8 +64,13 @@ fn trial(name: &'static str, mode: Mode, kind: Kind) -> (Check, bool) {
             );
             (check, false)
         }
-        Err(failure) => (fails(name, failure.to_string(), "see the lines above"), false),
+        Err(reason) => (fails(name, reason, "see the lines above"), false),
     }
+}
+
+fn try_out(load: &LoadOptions) -> Result<calibrate::Cost, String> {
+    let mut kernel = Kernel::load(load).map_err(|error| error.to_string())?;
+    calibrate::measure(&mut kernel, load.mode).map_err(|failure| failure.to_string())
 }
 
 fn seccomp(kind: Kind) -> Check {

@@ -29,6 +29,13 @@ pub(super) fn before_exec(session: &mut Session, command: &Command) -> Result<()
     Ok(())
 }
 
+/// CMD is not stopped any more, whatever it executes.
+pub(super) fn no_more(session: &mut Session, command: &Command) -> Result<(), Failure> {
+    session.kernel().follow(command.pid(), Followed { slot: u32::MAX, hold: 0 })?;
+    command.release_if_held();
+    Ok(())
+}
+
 /// From the exec to the end of the loading, then the probes; CMD is stopped at the return.
 pub(super) fn at_loader(session: &mut Session, command: &Command, events: &Events) -> Result<(), Failure> {
     let pid = command.pid();

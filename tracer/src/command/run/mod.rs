@@ -89,27 +89,28 @@ fn follow(
     let pid = command.pid();
     hold::before_exec(session, command)?;
     let since = Instant::now();
+    let mut drained = since;
     let mut children = Children::default();
     let mut has_started = false;
-    let mut has_counted_out = false;
+    let mut is_over = false;
     loop {
-        if !has_counted_out
-            && options.duration.is_some_and(|duration| has_started && since.elapsed() >= duration)
-        {
+        if !is_over && has_started && options.duration.is_some_and(|duration| since.elapsed() >= duration) {
             // CMD goes on untraced: it is not ours to end.
+            is_over = true;
+            hold::no_more(session, command)?;
             session.stop()?;
             session.detach();
-            has_counted_out = true;
         }
         match events.next(DRAIN) {
             Event::Ended { pid: ended } if ended == pid => {
-                session.ended(pid, "exited");
                 let end = command.wait()?;
+                session.ended(pid, &end.to_string());
+                children.give_up(session);
                 return Ok(has_started.then_some(end));
             }
-            Event::Ended { pid: ended } => session.ended(ended, "exited"),
+            Event::Ended { pid: ended } => session.ended(ended, "ended"),
             Event::Signal(signal) => command.forward(signal),
-            Event::Notice(_) if has_counted_out => command.release(),
+            Event::Notice(_) if is_over => {}
             Event::Notice(Notice::Exec { tgid }) if tgid == pid => {
                 session.replaced(pid);
                 let attached = hold::at_loader(session, command, events);
@@ -121,16 +122,16 @@ fn follow(
                     Err(failure) => session.note(format!("after its exec, CMD was not traced: {failure}")),
                 }
             }
-            Event::Notice(Notice::Exec { tgid }) if options.follow_forks => {
-                children.executed(session, tgid, events, messages);
-            }
+            Event::Notice(Notice::Exec { tgid }) if options.follow_forks => children.executed(session, tgid),
             Event::Notice(Notice::Fork { child }) if options.follow_forks => children.appeared(child),
             Event::Notice(Notice::Loaded { tgid }) => session.mappings_changed(tgid),
-            Event::Notice(_) => {}
-            Event::Tick => {
-                children.attach_waiting(session, events, messages);
-                session.drain();
-            }
+            Event::Notice(_) | Event::Tick => {}
+        }
+        // By the clock: a target that forks all the time must not keep the ring buffer from being read.
+        if !is_over && drained.elapsed() >= DRAIN {
+            drained = Instant::now();
+            children.attach_waiting(session, events, messages);
+            session.drain();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! CMD as a process: started stopped, signalled, waited for.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -42,6 +43,16 @@ impl End {
         match (self.0.code(), self.0.signal()) {
             (Some(code), _) => code as u8,
             (None, signal) => 128_u8.wrapping_add(signal.unwrap_or(0) as u8),
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.code(), self.0.signal().and_then(signal)) {
+            (Some(code), _) => write!(f, "exited with code {code}"),
+            (None, Some(signal)) => write!(f, "killed by {signal:?}"),
+            (None, None) => f.write_str("killed by a signal"),
         }
     }
 }
@@ -108,6 +119,13 @@ impl Command {
     pub fn release(&self) {
         // It may have ended.
         let _ = kill_process(self.pid, Signal::CONT);
+    }
+
+    /// Lets it go on if it was stopped on our behalf a moment ago; a stop by its user is seen as one too, and ended.
+    pub fn release_if_held(&self) {
+        if self.state() == Some('T') {
+            self.release();
+        }
     }
 
     /// Gives it a signal that was meant for it; INT and QUIT it has from the terminal already.

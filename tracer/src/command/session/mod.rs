@@ -5,7 +5,7 @@ pub(super) mod image;
 mod report;
 mod traced;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tracer_ebpf::abi::Followed;
@@ -36,6 +36,7 @@ pub struct Session {
     seed: u64,
     files: FileCache,
     traced: Vec<Traced>,
+    given: BTreeSet<u32>,
     model: Model,
     symbolizer: Symbolizer,
     waiting: Vec<(NewStack, u32)>,
@@ -87,6 +88,7 @@ impl Session {
             seed: random_seed(),
             files: FileCache::default(),
             traced: Vec::new(),
+            given: BTreeSet::new(),
             model: Model::default(),
             symbolizer: Symbolizer::default(),
             waiting: Vec::new(),
@@ -105,6 +107,22 @@ impl Session {
     /// The loaded programs, for what only one command needs.
     pub fn kernel(&mut self) -> &mut Kernel {
         &mut self.kernel
+    }
+
+    /// Adds a process that the user named.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::add`].
+    pub fn add_given(&mut self, target: Target) -> Result<(), Failure> {
+        self.given.insert(target.pid);
+        self.add(target, 0)
+    }
+
+    /// Whether the user named another process, and this one came from it.
+    #[must_use]
+    pub fn is_child(&self, pid: u32) -> bool {
+        !self.given.contains(&pid)
     }
 
     /// Places the probes in a process's present image; they do not count yet. `hold` says where the process stops
@@ -273,6 +291,7 @@ impl Session {
 
     /// Notes that a process has ended or been replaced.
     pub fn ended(&mut self, pid: u32, how: &str) {
+        self.kernel.unfollow(pid);
         if let Some(traced) = self.traced.iter_mut().find(|traced| traced.pid() == pid) {
             traced.end(how);
         }
@@ -350,21 +369,20 @@ fn choose_mode(
     kind: Kind,
     notes: &mut Vec<String>,
 ) -> Result<Mode, Failure> {
-    let Some(filtered) = targets.iter().find(|target| target.seccomp_filtered) else { return Ok(wanted) };
-    if wanted == Mode::Alloc {
+    // A program that is yet to start, or a child, may install a filter at any time.
+    let may_come = targets.is_empty() && preflight::return_probe_may_be_a_system_call();
+    let filtered = targets.iter().find(|target| target.seccomp_filtered);
+    if wanted == Mode::Alloc || !may_come && filtered.is_none() || seccomp_trial::return_probe_is_safe(kind)?
+    {
         return Ok(wanted);
     }
-    match seccomp_trial::return_probe_is_safe(kind)? {
-        true => Ok(Mode::Live),
-        false => {
-            notes.push(format!(
-                "mode alloc is used, because this kernel kills a process under a seccomp filter, such as {} ({}), \
-                 at a return probe (Linux 6.11 to 6.13.2). Update the kernel for mode live",
-                filtered.pid, filtered.comm
-            ));
-            Ok(Mode::Alloc)
-        }
-    }
+    let whom =
+        filtered.map_or_else(String::new, |target| format!(", such as {} ({}),", target.pid, target.comm));
+    notes.push(format!(
+        "mode alloc is used, because this kernel kills a process under a seccomp filter{whom} at a return probe \
+         (Linux 6.11 to 6.13.2). Update the kernel for mode live"
+    ));
+    Ok(Mode::Alloc)
 }
 
 /// A random seed for the stack hashes, so that no target can prepare collisions.

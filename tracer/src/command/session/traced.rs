@@ -19,6 +19,7 @@ pub(super) struct Traced {
     ended: Option<String>,
     usage_at_start: Usage,
     usage: Usage,
+    counting: bool,
     loader_links: Links,
 }
 
@@ -42,6 +43,7 @@ impl Traced {
             ended: None,
             usage_at_start: usage,
             usage,
+            counting: false,
             loader_links: Links::default(),
         }
     }
@@ -92,6 +94,11 @@ impl Traced {
     }
 
     pub(super) fn set_counting(&mut self, kernel: &mut Kernel, counting: bool) -> Result<(), KernelError> {
+        // What tracing costs is compared with the CPU time of the same interval.
+        if counting && !self.counting {
+            self.usage_at_start = self.target.usage().unwrap_or(self.usage);
+        }
+        self.counting = counting;
         for image in &mut self.images {
             let wanted = u32::from(counting && !image.ended);
             if image.settings.counting != wanted {
@@ -118,7 +125,9 @@ impl Traced {
     }
 
     pub(super) fn update_usage(&mut self) {
-        if let Some(usage) = self.target.usage() {
+        if self.counting
+            && let Some(usage) = self.target.usage()
+        {
             // A zombie has no memory left: what it had when it ran is what is asked for.
             let resident_bytes =
                 if usage.resident_bytes > 0 { usage.resident_bytes } else { self.usage.resident_bytes };

@@ -50,8 +50,7 @@ fn losses(quality: &Quality, block: &mut Block) {
         block.add("lost", &format!("{} × {text}", Count(count)), Some(Ink::Warning));
     }
     for (reason, count) in counted(&quality.attach_failures) {
-        let text = format!("{}: {reason}; `tracer doctor` says what to do", number(count, "probe", "probes"));
-        block.add("not probed", &text, Some(Ink::Warning));
+        block.add("not probed", &format!("{} × {reason}", Count(count)), Some(Ink::Warning));
     }
 }
 
@@ -68,7 +67,7 @@ fn gaps(quality: &Quality, mode: Mode, block: &mut Block) {
     }
     if quality.unsymbolized_frames > 0 {
         let frames = number(quality.unsymbolized_frames, "frame", "frames");
-        block.add("no symbol", &format!("{frames} without a function name, shown as file+offset"), None);
+        block.add("no symbol", &format!("{frames} without a symbol, shown by address"), None);
     }
     if let Some(frees) = quality.frees_unmatched.filter(|&frees| frees > 0) {
         let text = format!(

@@ -43,7 +43,7 @@ fn live_at_80_columns() {
     events         6,201 counted, 3,100 stacks walked
     cut short      1 stack, callers not known: the next function keeps no frame
                    pointer
-    no symbol      1 frame without a function name, shown as file+offset
+    no symbol      1 frame without a symbol, shown by address
     unmatched      17 frees of blocks older than the attach: nothing is counted for
                    them
     pending        1 call had not returned at the end, not counted as in use
@@ -84,7 +84,7 @@ fn live_at_160_columns() {
     QUALITY        EXACT: nothing was lost, nothing is estimated
     events         6,201 counted, 3,100 stacks walked
     cut short      1 stack, callers not known: the next function keeps no frame pointer
-    no symbol      1 frame without a function name, shown as file+offset
+    no symbol      1 frame without a symbol, shown by address
     unmatched      17 frees of blocks older than the attach: nothing is counted for them
     pending        1 call had not returned at the end, not counted as in use
     early          2 calls were under way when counting began, not counted
@@ -144,16 +144,16 @@ fn two_targets_with_losses() {
         [no stack: the stack's memory could not be read]
 
     QUALITY        LOSSY: some events are in no call site, whose numbers are too
-                   low; some functions are not probed, so their calls are missing
-                   everywhere
-    lost           1,234 × map_full: a map was full, so these blocks or stacks are
-                   in no site: raise --max-live or --max-stacks
-    not probed     1 probe: permission denied; `tracer doctor` says what to do
+                   low; what could not be probed is missing everywhere
+    lost           1,234 × map_full: a map was full, so these blocks are not
+                   followed or these stacks have no site of their own: raise
+                   --max-live or --max-stacks
+    not probed     1 × permission denied
     events         6,201 counted, 3,100 stacks walked
     cut short      1 stack, callers not known: the next function keeps no frame
                    pointer
     cut short      1 stack, callers not known: the stack's memory could not be read
-    no symbol      1 frame without a function name, shown as file+offset
+    no symbol      1 frame without a symbol, shown by address
     unmatched      17 frees of blocks older than the attach: nothing is counted for
                    them
     pending        1 call had not returned at the end, not counted as in use
@@ -197,7 +197,7 @@ fn mode_alloc_has_no_columns_of_what_is_in_use() {
     events         6,201 counted, 3,100 stacks walked
     cut short      1 stack, callers not known: the next function keeps no frame
                    pointer
-    no symbol      1 frame without a function name, shown as file+offset
+    no symbol      1 frame without a symbol, shown by address
     pending        1 call had not returned at the end, not counted as in use
     early          2 calls were under way when counting began, not counted
     note           realloc is single-stepped: its first instructions cannot be
@@ -240,7 +240,7 @@ fn estimates_carry_their_error() {
     events         6,201 counted, 3,100 stacks walked
     cut short      1 stack, callers not known: the next function keeps no frame
                    pointer
-    no symbol      1 frame without a function name, shown as file+offset
+    no symbol      1 frame without a symbol, shown by address
     pending        1 call had not returned at the end, not counted as in use
     early          2 calls were under way when counting began, not counted
     note           realloc is single-stepped: its first instructions cannot be
