@@ -82,7 +82,7 @@ pub struct Target {
     pub cpu_seconds: f64,
     /// Resident set when last seen alive.
     pub resident_bytes: u64,
-    /// Why tracing of this target ended, if it did before the tracer: `exited`, `executed another program`.
+    /// Why tracing of this target ended, if it did before the tracer: `ended`, `executed another program`, in `run` how CMD exited.
     pub ended: Option<String>,
     /// What its memory comes from.
     pub allocators: Vec<Allocator>,

@@ -61,7 +61,7 @@ fn target_that_is_killed_while_attached_is_reported() {
         target.wait();
         let snapshot = tracer.wait().success();
         assert_exact(&snapshot, &truth, Mode::Live, Seen::SinceAttach);
-        assert_eq!(snapshot.targets[0].ended.as_deref(), Some("exited"), "it says so");
+        assert_eq!(snapshot.targets[0].ended.as_deref(), Some("ended"), "it says so");
     }
 }
 
@@ -76,7 +76,7 @@ fn target_that_exits_while_attached_is_reported() {
         let truth: Truth = target.next_json();
         let snapshot = tracer.wait().success();
         assert_exact(&snapshot, &truth, Mode::Live, Seen::SinceAttach);
-        assert_eq!(snapshot.targets[0].ended.as_deref(), Some("exited"), "it says so");
+        assert_eq!(snapshot.targets[0].ended.as_deref(), Some("ended"), "it says so");
     }
 }
 

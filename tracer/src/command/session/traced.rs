@@ -157,7 +157,7 @@ impl Traced {
 
     /// The process as reports show it, without its totals.
     pub(super) fn describe(&self, build_id: Option<String>) -> snapshot::Target {
-        let ended = self.ended.clone().or_else(|| (!self.target.is_alive()).then(|| "exited".to_owned()));
+        let ended = self.ended.clone().or_else(|| (!self.target.is_alive()).then(|| "ended".to_owned()));
         snapshot::Target {
             pid: self.target.pid,
             start_time: self.target.start_time,
