@@ -33,10 +33,7 @@ pub(crate) fn enter(ctx: &ProbeContext) {
     count::allocation(&cookie, request.size_bytes);
     let caller = Caller { return_address, sp: sp + 8, fp: registers.fp() };
     if let Some(site) = site::of_caller(ctx, &cookie, slot, caller) {
-        // SAFETY: pointers into the map's value.
-        atomic::add(unsafe { &raw mut (*site.record).alloc_objects }, 1);
-        // SAFETY: as above.
-        atomic::add(unsafe { &raw mut (*site.record).alloc_bytes }, request.size_bytes);
+        site.allocated(request.size_bytes);
     }
 }
 

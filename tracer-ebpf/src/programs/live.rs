@@ -123,10 +123,7 @@ pub(crate) fn leave(ctx: &RetProbeContext) {
     count::allocation(&cookie, in_flight.size_bytes);
     let caller = Caller { return_address, sp: registers.sp(), fp: registers.fp() };
     if let Some(site) = site::of_caller(ctx, &cookie, slot, caller) {
-        // SAFETY: pointers into the map's value.
-        atomic::add(unsafe { &raw mut (*site.record).alloc_objects }, 1);
-        // SAFETY: as above.
-        atomic::add(unsafe { &raw mut (*site.record).alloc_bytes }, in_flight.size_bytes);
+        site.allocated(in_flight.size_bytes);
         follow(ctx, &cookie, &site, address, in_flight.size_bytes);
     }
 }

@@ -6,7 +6,7 @@ use aya_ebpf::{
 use tracer_ebpf::abi::{Cookie, Counter, SiteRecord, Slot};
 
 use super::{
-    count,
+    atomic, count,
     maps::{SITES, STACKS},
     walk::{self, Caller, Scratch, Walked},
 };
@@ -15,6 +15,17 @@ use super::{
 pub(crate) struct Site {
     pub(crate) key: u64,
     pub(crate) record: *mut SiteRecord,
+}
+
+impl Site {
+    /// Counts an allocation.
+    #[inline(always)]
+    pub(crate) fn allocated(&self, size_bytes: u64) {
+        // SAFETY: pointers into the map's value.
+        atomic::add(unsafe { &raw mut (*self.record).alloc_objects }, 1);
+        // SAFETY: as above.
+        atomic::add(unsafe { &raw mut (*self.record).alloc_bytes }, size_bytes);
+    }
 }
 
 /// Walks the stack and returns its site, or the slot's overflow record; the reason was counted then.

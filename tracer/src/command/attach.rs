@@ -44,10 +44,7 @@ pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
 
 /// Attaches to all targets, then counts.
 fn start(session: &mut Session, targets: Vec<Target>, events: &Events) -> Result<(), Failure> {
-    session.kernel().attach_process_events()?;
-    if let Some(ring) = session.kernel().take_process_events() {
-        events.take_notices(ring).map_err(anyhow::Error::from)?;
-    }
+    session.watch_processes(events)?;
     for target in targets {
         let pidfd = target.pidfd().map_err(anyhow::Error::from)?;
         let pid = target.pid;

@@ -52,10 +52,7 @@ fn try_run(args: &RunArgs, messages: &Messages) -> Result<u8, Failure> {
     }
     let events = Events::new();
     let mut session = Session::open(&options, &[], messages)?;
-    session.kernel().attach_process_events()?;
-    if let Some(ring) = session.kernel().take_process_events() {
-        events.take_notices(ring).map_err(anyhow::Error::from)?;
-    }
+    session.watch_processes(&events)?;
     events.take_signals(Signalled::Forward).map_err(anyhow::Error::from)?;
     let mut command = Command::start(&args.command)?;
     events.take_end(command.pid(), command.pidfd()?).map_err(anyhow::Error::from)?;

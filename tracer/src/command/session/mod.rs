@@ -1,6 +1,7 @@
 //! The one loop body behind `attach` and `run`: targets come in, stacks are drained, a snapshot comes out.
 
 pub(super) mod calibrate;
+mod choice;
 pub(super) mod image;
 mod report;
 mod traced;
@@ -11,11 +12,11 @@ use std::time::{Duration, Instant};
 use tracer_ebpf::abi::Followed;
 
 use super::Failure;
+use super::events::Events;
 use super::messages::Messages;
-use crate::cli::Attach;
 use crate::collect::{self, NewStack};
-use crate::kernel::attach::{Kind, Links};
-use crate::kernel::{Kernel, LoadOptions, btf, preflight, seccomp_trial};
+use crate::kernel::attach::Links;
+use crate::kernel::{Kernel, LoadOptions, btf, preflight};
 use crate::mode::Mode;
 use crate::model::Model;
 use crate::model::snapshot::Snapshot;
@@ -61,8 +62,8 @@ impl Session {
     pub fn open(options: &TraceOptions, targets: &[Target], messages: &Messages) -> Result<Self, Failure> {
         preflight::check_privileges().map_err(Failure::CannotTrace)?;
         let mut notes = Vec::new();
-        let kind = choose_kind(options.attach, &mut notes)?;
-        let mode = choose_mode(options.mode, targets, kind, &mut notes)?;
+        let kind = choice::kind(options.attach, &mut notes)?;
+        let mode = choice::mode(options.mode, targets, kind, &mut notes)?;
         let task = if options.follow_forks {
             btf::task_offsets(std::path::Path::new(btf::KERNEL_BTF))
                 .map_err(|reason| notes.push(format!("children are not followed: {reason}")))
@@ -107,6 +108,19 @@ impl Session {
     /// The loaded programs, for what only one command needs.
     pub fn kernel(&mut self) -> &mut Kernel {
         &mut self.kernel
+    }
+
+    /// Learns of the execs, forks and library loads of followed processes from now on.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses, or the reader cannot be started.
+    pub fn watch_processes(&mut self, events: &Events) -> Result<(), Failure> {
+        self.kernel.attach_process_events()?;
+        if let Some(ring) = self.kernel.take_process_events() {
+            events.take_notices(ring).map_err(anyhow::Error::from)?;
+        }
+        Ok(())
     }
 
     /// Adds a process that the user named.
@@ -342,47 +356,6 @@ impl Session {
         }
         links.detach();
     }
-}
-
-fn choose_kind(wanted: Attach, notes: &mut Vec<String>) -> Result<Kind, Failure> {
-    match wanted {
-        Attach::Perf => Ok(Kind::Perf),
-        Attach::Multi | Attach::Auto => match preflight::uprobe_multi() {
-            Ok(()) => Ok(Kind::Multi),
-            Err(reason) if wanted == Attach::Auto => {
-                notes.push(format!(
-                    "perf-event uprobes are used, because uprobe_multi is not there: {reason}"
-                ));
-                Ok(Kind::Perf)
-            }
-            Err(reason) => Err(Failure::CannotTrace(format!(
-                "uprobe_multi does not work here: {reason}. Use --attach auto or --attach perf"
-            ))),
-        },
-    }
-}
-
-/// Mode `live` is refused for targets that a return probe would kill.
-fn choose_mode(
-    wanted: Mode,
-    targets: &[Target],
-    kind: Kind,
-    notes: &mut Vec<String>,
-) -> Result<Mode, Failure> {
-    // A program that is yet to start, or a child, may install a filter at any time.
-    let may_come = targets.is_empty() && preflight::return_probe_may_be_a_system_call();
-    let filtered = targets.iter().find(|target| target.seccomp_filtered);
-    if wanted == Mode::Alloc || !may_come && filtered.is_none() || seccomp_trial::return_probe_is_safe(kind)?
-    {
-        return Ok(wanted);
-    }
-    let whom =
-        filtered.map_or_else(String::new, |target| format!(", such as {} ({}),", target.pid, target.comm));
-    notes.push(format!(
-        "mode alloc is used, because this kernel kills a process under a seccomp filter{whom} at a return probe \
-         (Linux 6.11 to 6.13.2). Update the kernel for mode live"
-    ));
-    Ok(Mode::Alloc)
 }
 
 /// A random seed for the stack hashes, so that no target can prepare collisions.
