@@ -23,10 +23,6 @@ pub struct Slot {
     pub counting: u32,
     /// Thread group id in the initial pid namespace.
     pub tgid: u32,
-    /// Used entries of `nested`.
-    pub nested_len: u32,
-    /// Explicit padding.
-    pub _reserved: u32,
     /// Seeds the stack hashes, random per run.
     pub seed: u64,
     /// Where the kernel's return trampoline lies in the target.
@@ -47,7 +43,7 @@ pub struct TextRanges {
     pub ranges: [Range; MAX_TEXT],
 }
 
-const _: () = assert!(size_of::<Slot>() == 56 + 16 * MAX_NESTED);
+const _: () = assert!(size_of::<Slot>() == 48 + 16 * MAX_NESTED);
 const _: () = assert!(size_of::<TextRanges>() == 16 * MAX_TEXT);
 const _: () = assert!(MAX_TEXT.is_power_of_two(), "the search in BPF masks its index");
 

@@ -26,6 +26,7 @@ fn storm(threads: &str, window: &str) {
     assert_eq!(totals.alloc_objects, number(&truth, "alloc_objects"), "alloc_objects, lost: {lost:?}");
     assert_eq!(totals.alloc_bytes, number(&truth, "alloc_bytes"), "alloc_bytes, lost: {lost:?}");
     assert_eq!(totals.free_objects, Some(number(&truth, "free_objects")), "free_objects, lost: {lost:?}");
+    println!("{threads} threads: verdict {:?}, lost {lost:?}", snapshot.quality.verdict);
     if snapshot.quality.verdict == Verdict::Lossy {
         assert!(!lost.is_empty(), "a lossy verdict says what was lost: {:?}", snapshot.quality);
         return;

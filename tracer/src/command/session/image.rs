@@ -147,8 +147,6 @@ impl Prepared {
         Slot {
             counting: 0,
             tgid: pid,
-            nested_len: self.nested.len().min(MAX_NESTED) as u32,
-            _reserved: 0,
             seed,
             trampoline: mappings.trampoline().unwrap_or(TRAMPOLINE),
             pending_tails: 0,
