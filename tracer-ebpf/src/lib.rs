@@ -7,4 +7,6 @@
 
 pub mod abi;
 pub mod histogram;
+pub mod sampling;
 pub mod stack_hash;
+pub mod table;

@@ -26,13 +26,24 @@ impl StackHash {
         Self { key: start, check: !start.rotate_left(32) }
     }
 
-    /// Adds one return address.
+    /// Adds one return address: two operations for each hash, for this is the innermost loop of all.
+    ///
+    /// Each step is a bijection of the state, so stacks that differ in one frame never collide.
     #[inline(always)]
     #[must_use]
     pub const fn frame(self, address: u64) -> Self {
-        let key = (self.key ^ address).wrapping_mul(GOLDEN);
-        let check = (self.check.wrapping_add(address)).wrapping_mul(MMIX);
-        Self { key: key ^ key >> 32, check: check ^ check >> 29 }
+        Self {
+            key: (self.key ^ address).wrapping_mul(GOLDEN),
+            check: self.check.wrapping_add(address).wrapping_mul(MMIX),
+        }
+    }
+
+    /// The hashes of the whole stack: products carry upwards only, so the upper halves are folded down.
+    #[inline(always)]
+    #[must_use]
+    pub const fn finish(self) -> Self {
+        let key = (self.key ^ self.key >> 32).wrapping_mul(MMIX);
+        Self { key: key ^ key >> 29, check: self.check ^ self.check >> 32 }
     }
 }
 
@@ -43,7 +54,7 @@ mod tests {
     use super::*;
 
     fn hash(frames: &[u64]) -> StackHash {
-        frames.iter().fold(StackHash::new(42, 3), |hash, &frame| hash.frame(frame))
+        frames.iter().fold(StackHash::new(42, 3), |hash, &frame| hash.frame(frame)).finish()
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub struct TraceArgs {
     /// What is traced: entries only, or blocks from their allocation to their free
     #[arg(long, value_name = "alloc|live", default_value = "live")]
     pub mode: String,
-    /// Mean bytes between samples; 0 is every allocation
+    /// Walk the stack of a sample only, one every N bytes on average, such as 512KiB; 0 is every allocation
     #[arg(long, value_name = "N", default_value = "0")]
     pub sample_bytes: String,
     /// Stop after this time, such as 10s [default: until Ctrl-C or the end of the target]
@@ -131,10 +131,10 @@ pub struct TraceArgs {
     /// Trace children too [default: no for attach, yes for run]
     #[arg(long, value_name = "yes|no")]
     pub follow_forks: Option<YesNo>,
-    /// Call stacks kept apart (128 bytes of kernel memory each)
+    /// Call stacks kept apart (216 bytes of kernel memory each)
     #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
     pub max_stacks: u32,
-    /// Blocks followed at a time (16 bytes of kernel memory each, and 96 more when used)
+    /// Blocks followed at a time (49 bytes of kernel memory each)
     #[arg(long, value_name = "N", default_value_t = 1_048_576, value_parser = clap::value_parser!(u32).range(1..=268_435_456))]
     pub max_live: u32,
     /// Not there yet.

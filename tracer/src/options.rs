@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use regex::Regex;
+use tracer_ebpf::sampling::MAX_SAMPLE_BYTES;
 
 use crate::cli::{Attach, TraceArgs, View, YesNo};
 use crate::mode::Mode;
 use crate::model::Filter;
 use crate::model::snapshot::Dimension;
+use crate::units::Bytes;
 use crate::view::Format;
 
 /// A file to write.
@@ -33,6 +35,8 @@ pub struct Choice {
 pub struct TraceOptions {
     /// What is traced.
     pub mode: Mode,
+    /// Mean bytes between samples; 0 is every allocation.
+    pub sample_bytes: u64,
     /// Stop after this time.
     pub duration: Option<Duration>,
     /// How often to look.
@@ -77,6 +81,7 @@ fn wrong<T>(text: impl Into<String>) -> Result<T, UsageError> {
 /// The first thing that is wrong.
 pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError> {
     let mode = mode(&args.mode)?;
+    let sample_bytes = sample_bytes(&args.sample_bytes)?;
     refuse_what_is_not_there(args)?;
     let format = args.format.as_deref().map(|name| format(name, "--format")).transpose()?;
     let outputs = outputs(&args.output, format)?;
@@ -89,6 +94,7 @@ pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError>
     let dimension = dimension(args.view, mode)?;
     Ok(TraceOptions {
         mode,
+        sample_bytes,
         duration: args.duration.as_deref().map(|text| duration(text, "--duration")).transpose()?,
         interval: duration(&args.interval, "--interval")?,
         top: args.top,
@@ -133,17 +139,19 @@ fn refuse_what_is_not_there(args: &TraceArgs) -> Result<(), UsageError> {
             "--allocator {name} is not there yet: a later version brings it. This one traces glibc"
         ));
     }
-    match args.sample_bytes.as_str() {
-        "auto" => {
-            wrong("--sample-bytes auto is not there yet: a later version brings it. Use 0, every allocation")
-        }
-        text => match parse_size::parse_size(text) {
-            Ok(0) => Ok(()),
-            Ok(_) => wrong(format!(
-                "--sample-bytes {text} is not there yet: a later version brings sampling. Use 0, every allocation"
-            )),
-            Err(error) => wrong(format!("--sample-bytes {text}: {error}. Use a size such as 0 or 512KiB")),
-        },
+    Ok(())
+}
+
+fn sample_bytes(text: &str) -> Result<u64, UsageError> {
+    if text == "auto" {
+        return wrong(
+            "--sample-bytes auto is not there yet: a later version brings it. Use 0, every allocation",
+        );
+    }
+    match parse_size::parse_size(text) {
+        Ok(bytes) if bytes <= MAX_SAMPLE_BYTES => Ok(bytes),
+        Ok(_) => wrong(format!("--sample-bytes {text}: it must be at most {}", Bytes(MAX_SAMPLE_BYTES))),
+        Err(error) => wrong(format!("--sample-bytes {text}: {error}. Use a size such as 0 or 512KiB")),
     }
 }
 

@@ -43,6 +43,8 @@ impl Argument {
 /// | 24..32 | [`Argument`] |
 /// | 32..40 | bytes that SP has moved down between the function's entry and the probe |
 /// | 40 | the function may tail-jump into another probed function |
+/// | 41 | the function may call or jump to another probed function |
+/// | 48..64 | index of the function's totals |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cookie {
     /// Slot index.
@@ -55,6 +57,10 @@ pub struct Cookie {
     pub shift_bytes: u8,
     /// The function may tail-jump into another probed function.
     pub may_tail_jump: bool,
+    /// The function may call or jump to another probed function, whose call is then part of its own.
+    pub is_outer: bool,
+    /// Index of the function's totals.
+    pub totals: u16,
 }
 
 impl Cookie {
@@ -66,6 +72,8 @@ impl Cookie {
             | (self.argument as u64) << 24
             | (self.shift_bytes as u64) << 32
             | (self.may_tail_jump as u64) << 40
+            | (self.is_outer as u64) << 41
+            | (self.totals as u64) << 48
     }
 
     /// Unpacks a cookie; `None` if the argument kind is unknown.
@@ -78,6 +86,8 @@ impl Cookie {
             argument,
             shift_bytes: (bits >> 32) as u8,
             may_tail_jump: bits >> 40 & 1 == 1,
+            is_outer: bits >> 41 & 1 == 1,
+            totals: (bits >> 48) as u16,
         })
     }
 }
@@ -96,6 +106,8 @@ mod tests {
                 argument,
                 shift_bytes: 200,
                 may_tail_jump: bits % 2 == 0,
+                is_outer: bits % 3 == 0,
+                totals: 0xfedc,
             };
             assert_eq!(Cookie::from_bits(cookie.to_bits()), Some(cookie));
         }

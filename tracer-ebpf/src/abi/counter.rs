@@ -22,7 +22,9 @@ macro_rules! counters {
 }
 
 counters! {
-    Hits = "hits", "Probe hits while counting.";
+    SkippedEntries = "skipped_entries", "Entries that are no call of their own: part of an outer call, or left.";
+    SkippedReturns = "skipped_returns", "Returns that end no call of their own.";
+    SkippedFrees = "skipped_frees", "Frees of NULL, or part of an outer call.";
     SitesFull = "map_full", "Allocations without a call site because the site map was full.";
     LiveFull = "live_full", "Blocks not followed because the live map was full.";
     RingFull = "ring_full", "Allocations without a call site because the ring buffer was full.";
@@ -40,34 +42,45 @@ counters! {
 pub const MAX_COUNTERS: usize = 16;
 const _: () = assert!(Counter::ALL.len() <= MAX_COUNTERS);
 
-/// Exact counts of one function of one slot on one CPU.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Exact counts of one function of one slot on one CPU, and where its next sample is.
+#[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct FunctionTotals {
-    /// Attempts in mode `alloc`, successes in mode `live`; for a freeing function its frees.
-    pub calls: u64,
-    /// Bytes asked for by `calls`; for a freeing function the bytes of known blocks.
-    pub bytes: u64,
+    /// Bytes asked for, where an empty call counts as one; for a freeing function the bytes of known blocks.
+    pub position: u64,
+    /// Calls that asked for 0 bytes.
+    pub empty_calls: u64,
     /// Calls that failed (`live`).
     pub failed: u64,
-    /// Explicit padding.
-    pub _reserved: u64,
+    /// The `position` behind which the next sample lies.
+    pub next_sample: u64,
+    /// The mean of the exponential from which `next_sample` was drawn.
+    pub drawn_with: u64,
+    /// Calls by [`crate::histogram::size_bucket`]: in mode `alloc`, and sampled, attempts; in mode `live`, every
+    /// allocation, successes. A freeing function's are all in the first.
+    pub sizes: [u64; crate::histogram::SIZE_BUCKETS],
+}
+
+impl FunctionTotals {
+    /// Bytes asked for.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.position.wrapping_sub(self.empty_calls)
+    }
 }
 
 /// Exact counts of one slot on one CPU.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct SlotTotals {
-    /// Free events: freeing calls and the old blocks of reallocs, known or not.
-    pub free_objects: u64,
+    /// Old blocks of successful reallocs.
+    pub moved_objects: u64,
     /// Bytes of the known ones.
-    pub free_bytes: u64,
+    pub moved_bytes: u64,
     /// Indexed by [`Counter`].
     pub events: [u64; MAX_COUNTERS],
-    /// Sizes of what `alloc_objects` counts, by [`crate::histogram::size_bucket`].
-    pub sizes: [u64; crate::histogram::SIZE_BUCKETS],
     /// Lifetimes of freed blocks, by [`crate::histogram::lifetime_bucket`].
-    pub lifetimes: [u64; crate::histogram::LIFETIME_BUCKETS],
+    pub lifetimes: [u64; crate::histogram::LIFETIME_PLACES],
 }
 
-const _: () = assert!(size_of::<FunctionTotals>() == 32);
+const _: () = assert!(size_of::<FunctionTotals>() == 40 + 8 * crate::histogram::SIZE_BUCKETS);

@@ -14,12 +14,14 @@ pub mod slot;
 pub use cookie::{Argument, Cookie};
 pub use counter::{Counter, FunctionTotals, SlotTotals};
 pub use event::{EventHeader, EventKind, StackEvent, StopReason};
-pub use record::{InFlight, LiveBlock, LiveKey, Moved, SiteRecord, ThreadKey};
+pub use record::{BlockBucket, Call, CallBucket, LiveBlock, SiteRecord, SiteSpread, Sums, Variances};
 pub use slot::{Followed, Range, Slot, TextRanges};
 
 /// Targets that one tracer can watch at a time (a slot is one image of one process).
 pub const MAX_SLOTS: u32 = 256;
 /// Functions with totals of their own per slot.
 pub const MAX_FUNCTIONS: u32 = 32;
+/// Functions with totals of their own in all.
+pub const MAX_TOTALS: u32 = 2048;
 /// Frames kept per stack, leaf first.
 pub const MAX_FRAMES: usize = 127;

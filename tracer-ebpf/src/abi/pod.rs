@@ -1,8 +1,7 @@
 //! The promise to aya that the ABI types are plain bytes.
 
 use super::{
-    Followed, FunctionTotals, InFlight, LiveBlock, LiveKey, Moved, SiteRecord, Slot, SlotTotals, TextRanges,
-    ThreadKey,
+    BlockBucket, CallBucket, Followed, FunctionTotals, SiteRecord, SiteSpread, Slot, SlotTotals, TextRanges,
 };
 
 // SAFETY: every type is `repr(C)`, made of integers only, has no implicit padding (sizes are asserted beside
@@ -11,15 +10,9 @@ unsafe impl aya::Pod for Slot {}
 // SAFETY: as above.
 unsafe impl aya::Pod for TextRanges {}
 // SAFETY: as above.
-unsafe impl aya::Pod for ThreadKey {}
+unsafe impl aya::Pod for CallBucket {}
 // SAFETY: as above.
-unsafe impl aya::Pod for InFlight {}
-// SAFETY: as above.
-unsafe impl aya::Pod for LiveKey {}
-// SAFETY: as above.
-unsafe impl aya::Pod for LiveBlock {}
-// SAFETY: as above.
-unsafe impl aya::Pod for Moved {}
+unsafe impl aya::Pod for BlockBucket {}
 // SAFETY: as above.
 unsafe impl aya::Pod for SiteRecord {}
 // SAFETY: as above.
@@ -28,3 +21,5 @@ unsafe impl aya::Pod for FunctionTotals {}
 unsafe impl aya::Pod for SlotTotals {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Followed {}
+// SAFETY: as above.
+unsafe impl aya::Pod for SiteSpread {}

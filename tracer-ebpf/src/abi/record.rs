@@ -1,96 +1,155 @@
-//! Keys and values of the maps that hold calls in flight, live blocks and call sites.
+//! The entries of the tables that hold calls in flight, live blocks and call sites.
+//!
+//! The tables are arrays that the programs address by hash themselves ([`crate::table`]): an array lookup is a
+//! few inlined instructions, and user space reads the whole table as mapped memory.
 
-/// A call that has entered and not yet returned: a thread has one at a given stack pointer at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Entries of a [`CallBucket`].
+pub const BUCKET_CALLS: usize = 8;
+/// Buckets of calls in flight, found by thread id; a power of two.
+pub const CALL_BUCKETS: u32 = 4096;
+/// Entries of a [`BlockBucket`].
+pub const BUCKET_BLOCKS: usize = 7;
+
+/// Calls in flight of the threads whose ids end in the same bits.
+#[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct ThreadKey {
-    /// `bpf_get_current_pid_tgid()`.
-    pub pid_tgid: u64,
-    /// SP at the function's entry, where its return address lies.
-    pub sp: u64,
+pub struct CallBucket {
+    /// `bpf_get_current_pid_tgid()` of each entry's owner; 0 where it is free.
+    pub threads: [u64; BUCKET_CALLS],
+    /// The calls: written and read by their owner only.
+    pub calls: [Call; BUCKET_CALLS],
 }
 
 /// What the entry of an allocating function keeps for its return.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
-pub struct InFlight {
+pub struct Call {
+    /// SP at the function's entry, where its return address lies: a thread has one call at most there.
+    pub sp: u64,
     /// Bytes asked for.
     pub size_bytes: u64,
     /// The old block of a realloc, the out pointer of posix_memalign, else 0.
     pub pointer: u64,
     /// Function index of the entry, to tell the outer return from the inner one at a tail jump.
-    pub function: u32,
-    /// Explicit padding.
-    pub _reserved: u32,
+    pub function: u16,
+    /// Sum of the `CALL_` constants.
+    pub flags: u16,
+    /// The mean with which it was sampled; 0 for every allocation.
+    pub interval: u32,
+    /// What the old block of a realloc was, if it is known (`CALL_MOVES`): at the return another thread may own
+    /// its address.
+    pub old: LiveBlock,
 }
 
-/// A live block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The call's stack is to be walked at its return.
+pub const CALL_SAMPLED: u16 = 1;
+/// The entry has counted the attempt.
+pub const CALL_COUNTED: u16 = 2;
+/// The call holds the old block of a realloc.
+pub const CALL_MOVES: u16 = 4;
+
+/// In mode `alloc`: the function will jump to another one at the same SP.
+pub const CALL_JUMPS: u16 = 8;
+
+/// Some live blocks, found by the hash of their address and slot.
+#[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct LiveKey {
-    /// Address in the target.
-    pub address: u64,
-    /// Slot index.
-    pub slot: u64,
+pub struct BlockBucket {
+    /// Blocks whose first bucket this is and which lie in another one.
+    pub away: u64,
+    /// [`block_key`] of each entry; 0 where it is free, [`KEY_RESERVED`] while it is written.
+    pub keys: [u64; BUCKET_BLOCKS],
+    /// The blocks.
+    pub blocks: [LiveBlock; BUCKET_BLOCKS],
+    /// Explicit padding: four cache lines.
+    pub _reserved: [u64; 3],
+}
+
+/// The key of an entry that is being written.
+pub const KEY_RESERVED: u64 = 1;
+/// No block begins in the first page, so that no key is [`KEY_RESERVED`].
+pub const LOWEST_BLOCK: u64 = 4096;
+
+/// The key of a block: user addresses have 56 bits at most (5-level page tables), a slot index 8.
+#[inline(always)]
+#[must_use]
+pub const fn block_key(slot: u32, address: u64) -> u64 {
+    address ^ (slot as u64) << 56
 }
 
 /// What is known of a live block.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct LiveBlock {
-    /// Key of its site in `SITES`.
-    pub site: u64,
+    /// Index of its site in `SITES`.
+    pub site: u32,
+    /// The mean with which its allocation was sampled: its free takes away what the allocation has added.
+    pub interval: u32,
     /// Bytes asked for.
     pub size_bytes: u64,
     /// `bpf_ktime_get_ns()` at the return of its allocation.
     pub born_ns: u64,
 }
 
-/// The old block of a realloc in flight, out of the live map until the outcome is known.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct Moved {
-    /// The block as it was.
-    pub block: LiveBlock,
-}
-
-/// Exact counts of one call stack in one slot.
+/// What one call stack in one slot has: sums of weights, in the units of [`crate::sampling::weight::Weight`].
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct SiteRecord {
+    /// Seeded hash of the stack; 0 where the entry is free.
+    pub key: u64,
     /// Second, independent hash of the frames: a mismatch is a collision of the key.
     pub check: u64,
-    /// Slot index.
-    pub slot: u32,
-    /// Frames of the stack.
-    pub frames: u16,
-    /// 1 once the frames have crossed the ring buffer.
-    pub sent: u16,
-    /// Attempts in mode `alloc`, successes in mode `live`.
-    pub alloc_objects: u64,
-    /// Bytes of `alloc_objects`.
-    pub alloc_bytes: u64,
-    /// Blocks of this site that were freed.
-    pub free_objects: u64,
-    /// Blocks in the live map.
-    pub inuse_objects: u64,
-    /// Bytes in the live map.
-    pub inuse_bytes: u64,
+    /// 1 + the slot once the frames have crossed the ring buffer; nothing counts before.
+    pub sent: u64,
+    /// Allocations.
+    pub allocated: Sums,
+    /// What has left the live map, or never came into it.
+    pub gone: Sums,
+    /// The part of `gone` that was not freed.
+    pub unfollowed_objects: u64,
 }
 
-const _: () = assert!(size_of::<ThreadKey>() == 16);
-const _: () = assert!(size_of::<InFlight>() == 24);
-const _: () = assert!(size_of::<LiveKey>() == 16);
+/// What only samples have, of the same site: apart, so that every allocation touches one cache line of its site.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct SiteSpread {
+    /// Samples that were drawn.
+    pub samples: u64,
+    /// Samples whose block has left.
+    pub gone_samples: u64,
+    /// Of `allocated`.
+    pub allocated_variance: Variances,
+    /// Of `gone`: a block that leaves takes its variance with it.
+    pub gone_variance: Variances,
+}
+
+/// Sums of weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Sums {
+    /// Objects, in 2^-16.
+    pub objects_q16: u64,
+    /// Bytes, in 2^-8.
+    pub bytes_q8: u64,
+}
+
+/// Sums of estimated variances; each in two words, because one would overflow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Variances {
+    /// Objects squared, whole.
+    pub objects_high: u64,
+    /// Objects squared, in 2^-32.
+    pub objects_low: u64,
+    /// Bytes squared, in 2^32.
+    pub bytes_high: u64,
+    /// Bytes squared, whole.
+    pub bytes_low: u64,
+}
+
+const _: () = assert!(size_of::<Call>() == 56);
+const _: () = assert!(size_of::<CallBucket>() == 512);
 const _: () = assert!(size_of::<LiveBlock>() == 24);
-const _: () = assert!(size_of::<Moved>() == 24);
-const _: () = assert!(size_of::<SiteRecord>() == 56);
-
-impl SiteRecord {
-    /// Key of the record that takes what has no record of its own in a slot.
-    ///
-    /// A stack hash is below [`super::MAX_SLOTS`] with a probability of 2^-56.
-    #[must_use]
-    pub const fn overflow_key(slot: u32) -> u64 {
-        slot as u64
-    }
-}
+const _: () = assert!(size_of::<BlockBucket>() == 256);
+const _: () = assert!(size_of::<SiteRecord>() == 64);
+const _: () = assert!(size_of::<SiteSpread>() == 80);

@@ -27,15 +27,24 @@ pub struct Slot {
     pub seed: u64,
     /// Where the kernel's return trampoline lies in the target.
     pub trampoline: u64,
-    /// Tail jumps announced by an outer function in mode `alloc` and not yet seen by the inner one.
-    pub pending_tails: u64,
+    /// Mean bytes between samples, 0 for every allocation; user space may change it at any time.
+    pub sample_bytes: u64,
+    /// Outer calls that were announced in mode `alloc` and not taken back: of a thread in flight, or of its last.
+    pub announced: u64,
+    /// Executable code of the program itself, in which most frames lie; it is in the slot's [`TextRanges`] too.
+    pub program: Range,
+    /// Executable code of the allocator's file, in which the first functions of threads often lie too.
+    pub library: Range,
     /// Hull of `nested`: one comparison answers for nearly every caller.
     pub nested_hull: Range,
     /// Bodies of the probed functions and of the allocator's own helpers: a call from there is nested.
     pub nested: [Range; MAX_NESTED],
 }
 
-/// The executable ranges of a slot, sorted by address; unused entries are `u64::MAX..u64::MAX`.
+/// Above every user address, and below 2^63.
+pub const NO_TEXT: u64 = 1 << 62;
+
+/// The executable ranges of a slot, sorted by address; unused entries are empty and at [`NO_TEXT`].
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct TextRanges {
@@ -43,7 +52,7 @@ pub struct TextRanges {
     pub ranges: [Range; MAX_TEXT],
 }
 
-const _: () = assert!(size_of::<Slot>() == 48 + 16 * MAX_NESTED);
+const _: () = assert!(size_of::<Slot>() == 88 + 16 * MAX_NESTED);
 const _: () = assert!(size_of::<TextRanges>() == 16 * MAX_TEXT);
 const _: () = assert!(MAX_TEXT.is_power_of_two(), "the search in BPF masks its index");
 

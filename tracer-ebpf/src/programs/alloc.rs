@@ -1,69 +1,154 @@
 //! Mode `alloc`: everything happens at the entry, and every attempt counts.
 
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, programs::ProbeContext};
-use tracer_ebpf::abi::{Cookie, Counter, InFlight, Slot, ThreadKey};
+use tracer_ebpf::abi::{Call, Cookie, Counter, Slot, record::CALL_JUMPS};
 
 use super::{
-    atomic, call, count,
-    maps::IN_FLIGHT,
-    site,
+    atomic, call,
+    calls::{ANY_FUNCTION, Calls, Taken},
+    count, sample, sites,
     user::{self, Registers},
-    walk::Caller,
+    walk::{self, Caller},
 };
 
-/// Entry of an allocating function.
+/// Entry of an allocating function: the work of every call.
 #[inline(always)]
 pub(crate) fn enter(ctx: &ProbeContext) {
-    let Some(cookie) = user::cookie(ctx) else { return };
+    let bits = user::cookie_bits(ctx);
+    let Some(cookie) = Cookie::from_bits(bits) else { return };
     let Some(slot) = call::counting_slot(&cookie) else { return };
-    count::event(&cookie, Counter::Hits);
-    let registers = Registers::of(ctx);
-    let sp = registers.sp() + u64::from(cookie.shift_bytes);
-    let Some(return_address) = user::read_u64(sp) else {
-        count::lost(ctx, &cookie, Counter::ReadFault);
-        return;
+    let interval = sample::interval(slot);
+    let mut size_bytes = 0;
+    if interval != 0 {
+        if any_outer(slot) && is_inner(ctx, bits, slot) {
+            return count::event(&cookie, Counter::SkippedEntries);
+        }
+        let registers = Registers::of(ctx);
+        if cookie.is_outer {
+            announce(ctx, bits, slot);
+        }
+        size_bytes = call::Request::of(registers, cookie.argument).size_bytes;
+        if !count::allocation(&cookie, size_bytes, interval) {
+            return;
+        }
+    }
+    walked(ctx, bits, slot, size_bytes, interval);
+}
+
+/// SP at the function's entry, where its return address lies.
+#[inline(always)]
+fn entry_sp(ctx: &ProbeContext, cookie: &Cookie) -> u64 {
+    Registers::of(ctx).sp() + u64::from(cookie.shift_bytes)
+}
+
+/// A call whose stack is walked. Where that is every call (`interval` 0), one copy of the stack serves the check of
+/// the caller too, so that the call is counted here and not before.
+#[inline(never)]
+fn walked(ctx: &ProbeContext, bits: u64, slot: *mut Slot, mut size_bytes: u64, interval: u32) {
+    let Some(cookie) = Cookie::from_bits(bits) else { return };
+    let sp = entry_sp(ctx, &cookie);
+    let mut scratch = walk::claim();
+    let return_address = match &mut scratch {
+        Some(scratch) => walk::copy(scratch, sp),
+        None => user::read_u64(sp),
     };
-    if call::is_nested(slot, return_address) || announced(slot, sp) {
-        return;
+    let counted = match return_address {
+        Some(_) if interval != 0 => true,
+        Some(return_address)
+            if call::is_nested(slot, return_address) || any_outer(slot) && has_jumped(slot, sp) =>
+        {
+            count::event(&cookie, Counter::SkippedEntries);
+            false
+        }
+        Some(_) => {
+            let registers = Registers::of(ctx);
+            // A call of another function is known by its return address here, a jump is not.
+            if cookie.may_tail_jump && call::jumps_away(registers, cookie.argument) {
+                announce(ctx, bits, slot);
+            }
+            size_bytes = call::Request::of(registers, cookie.argument).size_bytes;
+            true
+        }
+        None => {
+            count::lost(ctx, &cookie, Counter::ReadFault);
+            false
+        }
+    };
+    if counted {
+        let caller = Caller {
+            return_address: return_address.unwrap_or_default(),
+            sp: sp + 8,
+            fp: Registers::of(ctx).fp(),
+        };
+        let site = sites::of_caller(ctx, &cookie, slot, scratch.as_deref_mut(), caller);
+        // After the walk: an atomic operation waits for the copy of the stack to be written, the walk less so.
+        if interval == 0 {
+            count::allocation(&cookie, size_bytes, 0);
+        }
+        if let Some(site) = site {
+            site.allocated(size_bytes, interval);
+        }
     }
-    if cookie.may_tail_jump && call::jumps_away(registers, cookie.argument) {
-        announce(ctx, &cookie, slot, sp);
-    }
-    let request = call::Request::of(registers, cookie.argument);
-    count::allocation(&cookie, request.size_bytes);
-    let caller = Caller { return_address, sp: sp + 8, fp: registers.fp() };
-    if let Some(site) = site::of_caller(ctx, &cookie, slot, caller) {
-        site.allocated(request.size_bytes);
+    if let Some(scratch) = scratch {
+        walk::release(scratch);
     }
 }
 
-/// Tells the inner function, which this one is about to jump to at the same SP, that it is counted.
+/// Whether any thread has announced an outer call.
 #[inline(always)]
-fn announce(ctx: &ProbeContext, cookie: &Cookie, slot: *mut Slot, sp: u64) {
-    let key = ThreadKey { pid_tgid: bpf_get_current_pid_tgid(), sp };
-    let outer = InFlight { size_bytes: 0, pointer: 0, function: u32::from(cookie.function), _reserved: 0 };
+fn any_outer(slot: *const Slot) -> bool {
+    // SAFETY: a pointer into the map's value; a stale value is at least this thread's own announcement.
+    unsafe { core::ptr::read_volatile(&raw const (*slot).announced) != 0 }
+}
+
+/// Tells what this function calls, or jumps to at the same SP, that the call is counted.
+#[inline(never)]
+fn announce(ctx: &ProbeContext, bits: u64, slot: *mut Slot) {
+    let Some(cookie) = &Cookie::from_bits(bits) else { return };
+    let jumps = cookie.may_tail_jump && call::jumps_away(Registers::of(ctx), cookie.argument);
+    let flags = if jumps { CALL_JUMPS } else { 0 };
+    let call =
+        Call { sp: entry_sp(ctx, cookie), function: u16::from(cookie.function), flags, ..Call::default() };
     // SAFETY: a pointer into the map's value.
-    let pending = unsafe { &raw mut (*slot).pending_tails };
-    atomic::add(pending, 1);
-    if IN_FLIGHT.insert(&key, &outer, 0).is_err() {
-        atomic::sub(pending, 1);
+    atomic::add(unsafe { &raw mut (*slot).announced }, 1);
+    if !Calls::of(bpf_get_current_pid_tgid()).is_some_and(|calls| calls.keep(&call)) {
         count::lost(ctx, cookie, Counter::InFlightFull);
+    }
+}
+
+/// Whether a call is part of one that this thread has announced. An announcement whose frame is gone is taken back.
+#[inline(never)]
+fn is_inner(ctx: &ProbeContext, bits: u64, slot: *mut Slot) -> bool {
+    let Some(cookie) = &Cookie::from_bits(bits) else { return false };
+    let Some(calls) = Calls::of(bpf_get_current_pid_tgid()) else { return false };
+    if !calls.any() {
+        return false;
+    }
+    let sp = entry_sp(ctx, cookie);
+    if has_jumped(slot, sp) {
+        return true;
+    }
+    let gone = calls.forget_up_to(sp);
+    // SAFETY: a pointer into the map's value.
+    atomic::sub(unsafe { &raw mut (*slot).announced }, gone);
+    match user::read_u64(sp) {
+        Some(return_address) => call::is_nested(slot, return_address),
+        None => {
+            count::lost(ctx, cookie, Counter::ReadFault);
+            false
+        }
     }
 }
 
 /// Whether an outer function that was counted has jumped here.
 #[inline(always)]
-fn announced(slot: *mut Slot, sp: u64) -> bool {
+fn has_jumped(slot: *mut Slot, sp: u64) -> bool {
+    let Some(calls) = Calls::of(bpf_get_current_pid_tgid()) else { return false };
+    if !calls.has_jumping(sp) {
+        return false;
+    }
+    let gone = u64::from(calls.take(sp, ANY_FUNCTION, &mut Call::default()) == Taken::Here);
     // SAFETY: a pointer into the map's value.
-    let pending = unsafe { &raw mut (*slot).pending_tails };
-    // SAFETY: as above; a stale value is at least this thread's own announcement.
-    if unsafe { core::ptr::read_volatile(pending) } == 0 {
-        return false;
-    }
-    let key = ThreadKey { pid_tgid: bpf_get_current_pid_tgid(), sp };
-    if IN_FLIGHT.remove(&key).is_err() {
-        return false;
-    }
-    atomic::sub(pending, 1);
+    atomic::sub(unsafe { &raw mut (*slot).announced }, gone);
     true
 }

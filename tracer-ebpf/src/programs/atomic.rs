@@ -4,7 +4,7 @@
 //! fetch-and-add whose result is used is miscompiled silently (it returns the addend), so [`add`] returns
 //! nothing and [`fetch_add`] is AcqRel.
 
-use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd, atomic_xchg};
+use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 
 /// Adds to a counter.
 #[inline(always)]
@@ -26,18 +26,25 @@ pub(crate) fn fetch_add(counter: *mut u64, value: u64) -> u64 {
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(counter, value) }
 }
 
+/// Replaces `old` by `new`: true if it was there.
+#[inline(always)]
+pub(crate) fn replace(word: *mut u64, old: u64, new: u64) -> bool {
+    // SAFETY: as in `add`.
+    let (_, replaced) = unsafe {
+        atomic_cxchg::<u64, { AtomicOrdering::AcqRel }, { AtomicOrdering::Acquire }>(word, old, new)
+    };
+    replaced
+}
+
 /// Claims a flag: true if it was 0 and is now 1.
 #[inline(always)]
 pub(crate) fn claim(flag: *mut u64) -> bool {
-    // SAFETY: as in `add`.
-    let (_, claimed) =
-        unsafe { atomic_cxchg::<u64, { AtomicOrdering::AcqRel }, { AtomicOrdering::Acquire }>(flag, 0, 1) };
-    claimed
+    replace(flag, 0, 1)
 }
 
 /// Gives a claimed flag back.
 #[inline(always)]
 pub(crate) fn release(flag: *mut u64) {
     // SAFETY: as in `add`.
-    unsafe { atomic_xchg::<u64, { AtomicOrdering::AcqRel }>(flag, 0) };
+    unsafe { core::ptr::write_volatile(flag, 0) };
 }

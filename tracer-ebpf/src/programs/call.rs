@@ -54,10 +54,16 @@ pub(crate) fn jumps_away(registers: Registers, argument: Argument) -> bool {
     }
 }
 
+/// The slot of a probe. A call that was begun to be counted is counted to its end, whatever the flag says meanwhile.
+#[inline(always)]
+pub(crate) fn slot(cookie: &Cookie) -> Option<*mut Slot> {
+    SLOTS.get_ptr_mut(u32::from(cookie.slot))
+}
+
 /// The slot of a probe, if it counts now.
 #[inline(always)]
 pub(crate) fn counting_slot(cookie: &Cookie) -> Option<*mut Slot> {
-    let slot = SLOTS.get_ptr_mut(u32::from(cookie.slot))?;
+    let slot = slot(cookie)?;
     // SAFETY: a pointer into the map's value; user space writes the flag as a whole word.
     let counting = unsafe { core::ptr::read_volatile(&raw const (*slot).counting) };
     (counting != 0).then_some(slot)

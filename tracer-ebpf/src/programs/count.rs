@@ -3,13 +3,14 @@
 use aya_ebpf::EbpfContext;
 use aya_log_ebpf::warn;
 use tracer_ebpf::{
-    abi::{Cookie, Counter, FunctionTotals, MAX_FUNCTIONS, SlotTotals},
-    histogram::{LIFETIME_BUCKETS, SIZE_BUCKETS, lifetime_bucket, size_bucket},
+    abi::{Cookie, Counter, FunctionTotals, SlotTotals},
+    histogram::{LIFETIME_PLACES, SIZE_BUCKETS, lifetime_bucket, size_bucket},
 };
 
 use super::{
     atomic,
     maps::{FUNCTION_TOTALS, SLOT_TOTALS},
+    sample,
 };
 
 #[inline(always)]
@@ -19,7 +20,7 @@ fn slot_totals(cookie: &Cookie) -> Option<*mut SlotTotals> {
 
 #[inline(always)]
 fn function_totals(cookie: &Cookie) -> Option<*mut FunctionTotals> {
-    FUNCTION_TOTALS.get_ptr_mut(u32::from(cookie.slot) * MAX_FUNCTIONS + u32::from(cookie.function))
+    FUNCTION_TOTALS.get_ptr_mut(u32::from(cookie.totals))
 }
 
 /// Counts an event of the slot.
@@ -42,22 +43,26 @@ pub(crate) fn lost<C: EbpfContext>(ctx: &C, cookie: &Cookie, counter: Counter) {
     }
 }
 
-/// Counts a call of an allocating function (mode `alloc`: an attempt, mode `live`: a success).
+/// Counts a call of an allocating function: a success in mode `live` where every allocation is followed, else an
+/// attempt. Whether it is a sample; with `interval` 0 it is.
 #[inline(always)]
-pub(crate) fn allocation(cookie: &Cookie, size_bytes: u64) {
-    if let Some(totals) = function_totals(cookie) {
-        // SAFETY: pointers into the map's value.
-        atomic::add(unsafe { &raw mut (*totals).calls }, 1);
+pub(crate) fn allocation(cookie: &Cookie, size_bytes: u64, interval: u32) -> bool {
+    let Some(totals) = function_totals(cookie) else { return true };
+    let bucket = size_bucket(size_bytes) & (SIZE_BUCKETS - 1);
+    // SAFETY: pointers into the map's value; the index is masked.
+    let (calls, position) = unsafe { (&raw mut (*totals).sizes[bucket], &raw mut (*totals).position) };
+    atomic::add(calls, 1);
+    if size_bytes == 0 {
         // SAFETY: as above.
-        atomic::add(unsafe { &raw mut (*totals).bytes }, size_bytes);
+        atomic::add(unsafe { &raw mut (*totals).empty_calls }, 1);
     }
-    let bucket = size_bucket(size_bytes);
-    if let Some(totals) = slot_totals(cookie)
-        && bucket < SIZE_BUCKETS
-    {
-        // SAFETY: as above; the index was checked.
-        atomic::add(unsafe { &raw mut (*totals).sizes[bucket] }, 1);
+    let step = if size_bytes == 0 { 1 } else { size_bytes };
+    if interval == 0 {
+        atomic::add(position, step);
+        return true;
     }
+    let begin = atomic::fetch_add(position, step);
+    sample::takes(totals, begin, begin.wrapping_add(step), interval)
 }
 
 /// Counts a failed call.
@@ -74,34 +79,31 @@ pub(crate) fn failure(cookie: &Cookie) {
 pub(crate) fn freeing_call(cookie: &Cookie, size_bytes: u64) {
     if let Some(totals) = function_totals(cookie) {
         // SAFETY: pointers into the map's value.
-        atomic::add(unsafe { &raw mut (*totals).calls }, 1);
-        // SAFETY: as above.
-        atomic::add(unsafe { &raw mut (*totals).bytes }, size_bytes);
-    }
-}
-
-/// Counts the end of a known block.
-#[inline(always)]
-pub(crate) fn freed(cookie: &Cookie, size_bytes: u64, lifetime_ns: u64) {
-    let bucket = lifetime_bucket(lifetime_ns);
-    if let Some(totals) = slot_totals(cookie) {
-        // SAFETY: pointers into the map's value; the index is checked.
-        atomic::add(unsafe { &raw mut (*totals).free_objects }, 1);
-        // SAFETY: as above.
-        atomic::add(unsafe { &raw mut (*totals).free_bytes }, size_bytes);
-        if bucket < LIFETIME_BUCKETS {
+        atomic::add(unsafe { &raw mut (*totals).sizes[0] }, 1);
+        if size_bytes != 0 {
             // SAFETY: as above.
-            atomic::add(unsafe { &raw mut (*totals).lifetimes[bucket] }, 1);
+            atomic::add(unsafe { &raw mut (*totals).position }, size_bytes);
         }
     }
 }
 
-/// Counts the end of a block that is older than the attach.
+/// Counts the old block of a successful realloc.
 #[inline(always)]
-pub(crate) fn freed_unknown(cookie: &Cookie) {
+pub(crate) fn moved(cookie: &Cookie, size_bytes: u64) {
     if let Some(totals) = slot_totals(cookie) {
-        // SAFETY: a pointer into the map's value.
-        atomic::add(unsafe { &raw mut (*totals).free_objects }, 1);
+        // SAFETY: pointers into the map's value.
+        atomic::add(unsafe { &raw mut (*totals).moved_objects }, 1);
+        // SAFETY: as above.
+        atomic::add(unsafe { &raw mut (*totals).moved_bytes }, size_bytes);
     }
-    event(cookie, Counter::FreesUnmatched);
+}
+
+/// Counts how long a block lived.
+#[inline(always)]
+pub(crate) fn lifetime(cookie: &Cookie, lifetime_ns: u64) {
+    let bucket = lifetime_bucket(lifetime_ns) & (LIFETIME_PLACES - 1);
+    if let Some(totals) = slot_totals(cookie) {
+        // SAFETY: a pointer into the map's value; the index is masked.
+        atomic::add(unsafe { &raw mut (*totals).lifetimes[bucket] }, 1);
+    }
 }

@@ -1,273 +1,326 @@
 //! Mode `live`: the entry remembers the call, the return counts it, the free ends the block.
 //!
-//! A call is known by its thread and its SP: whatever enters in between (a nested call, a signal handler) has
-//! another SP, except a tail jump, which finds the outer call at its own SP and leaves the counting to it.
+//! Where every allocation is followed, its return counts it, so that only successes count. Where it is sampled,
+//! the entry counts the attempt and decides; a call that is no sample leaves nothing behind, unless other probed
+//! functions may be called from it (they must find it) or it moves a block.
 
 use aya_ebpf::{
-    EbpfContext,
-    bindings::BPF_NOEXIST,
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
     programs::{ProbeContext, RetProbeContext},
 };
 use tracer_ebpf::abi::{
-    Argument, Cookie, Counter, InFlight, LiveBlock, LiveKey, Moved, SiteRecord, Slot, ThreadKey,
+    Argument, Call, Cookie, Counter, LiveBlock, Slot,
+    record::{CALL_COUNTED, CALL_MOVES, CALL_SAMPLED, LOWEST_BLOCK, block_key},
 };
 
 use super::{
-    atomic, call, count,
-    maps::{IN_FLIGHT, LIVE, MOVED, SITES, get},
-    site,
+    blocks::{self, Kept},
+    call::{self, Request},
+    calls::{ANY_FUNCTION, Calls, Taken},
+    count, sample,
+    sites::{self, Site},
     user::{self, Registers},
-    walk::Caller,
+    walk::{self, Caller},
 };
 
-/// `-EEXIST`.
-const ALREADY_THERE: i32 = -17;
-
-/// Entry of an allocating function.
+/// Entry of an allocating function: the work of every call.
 #[inline(always)]
 pub(crate) fn enter(ctx: &ProbeContext) {
-    let Some(cookie) = user::cookie(ctx) else { return };
+    let bits = user::cookie_bits(ctx);
+    let Some(cookie) = Cookie::from_bits(bits) else { return };
     let Some(slot) = call::counting_slot(&cookie) else { return };
-    count::event(&cookie, Counter::Hits);
+    let interval = sample::interval(slot);
+    if has_calls() && is_inner(ctx, bits, interval != 0) {
+        return count::event(&cookie, Counter::SkippedEntries);
+    }
+    if interval == 0 {
+        return remember(ctx, bits, CALL_SAMPLED, 0);
+    }
+    let size_bytes = Request::of(Registers::of(ctx), cookie.argument).size_bytes;
+    if count::allocation(&cookie, size_bytes, interval) {
+        remember(ctx, bits, CALL_COUNTED | CALL_SAMPLED, interval);
+    } else if cookie.is_outer || cookie.argument == Argument::OldSize {
+        remember(ctx, bits, CALL_COUNTED, interval);
+    }
+}
+
+/// Whether this thread has a call in flight. A subprogram, because what runs at every call has little stack.
+#[inline(never)]
+fn has_calls() -> bool {
+    Calls::of(bpf_get_current_pid_tgid()).is_some_and(|calls| calls.any())
+}
+
+/// Keeps the call for its return.
+#[inline(never)]
+fn remember(ctx: &ProbeContext, cookie: u64, flags: u16, interval: u32) {
+    let Some(cookie) = Cookie::from_bits(cookie) else { return };
+    let Some(calls) = Calls::of(bpf_get_current_pid_tgid()) else { return };
     let registers = Registers::of(ctx);
-    let key = ThreadKey {
-        pid_tgid: bpf_get_current_pid_tgid(),
-        sp: registers.sp() + u64::from(cookie.shift_bytes),
-    };
-    let request = call::Request::of(registers, cookie.argument);
-    let in_flight = InFlight {
-        size_bytes: request.size_bytes,
-        pointer: request.pointer,
-        function: u32::from(cookie.function),
-        _reserved: 0,
-    };
-    match IN_FLIGHT.insert(&key, &in_flight, u64::from(BPF_NOEXIST)) {
-        Ok(()) => {}
-        Err(ALREADY_THERE) => {
-            // SAFETY: a pointer into the map's value.
-            if user::read_u64(key.sp) == Some(unsafe { (*slot).trampoline }) {
-                return;
-            }
-            count::event(&cookie, Counter::Abandoned);
-            put_back_abandoned(&cookie, &key);
-            if IN_FLIGHT.insert(&key, &in_flight, 0).is_err() {
-                return count::lost(ctx, &cookie, Counter::InFlightFull);
-            }
+    let sp = registers.sp() + u64::from(cookie.shift_bytes);
+    let Request { size_bytes, pointer } = Request::of(registers, cookie.argument);
+    let function = u16::from(cookie.function);
+    let call = Call { sp, size_bytes, pointer, function, flags, interval, old: LiveBlock::default() };
+    if !(calls.keep(&call) || make_room(&cookie, calls, sp) && calls.keep(&call)) {
+        return count::lost(ctx, &cookie, Counter::InFlightFull);
+    }
+    // At the return another thread may own the old block's address.
+    let mut old = LiveBlock::default();
+    if cookie.argument == Argument::OldSize
+        && pointer >= LOWEST_BLOCK
+        && blocks::remove(block_key(u32::from(cookie.slot), pointer), &mut old)
+    {
+        calls.moves(sp, &old);
+    }
+}
+
+/// Gives up a call of this thread that was left.
+#[inline(never)]
+fn make_room(cookie: &Cookie, calls: Calls, sp: u64) -> bool {
+    let mut left = Call::default();
+    if !calls.take_stale(sp, &mut left) {
+        return false;
+    }
+    count::event(cookie, Counter::Abandoned);
+    put_back(cookie, &left);
+    true
+}
+
+/// Whether a call is part of one that this thread has in flight. What lies at its own SP and has not jumped here
+/// was left by longjmp.
+#[inline(never)]
+fn is_inner(ctx: &ProbeContext, bits: u64, with_nested: bool) -> bool {
+    let Some(cookie) = &Cookie::from_bits(bits) else { return false };
+    let sp = Registers::of(ctx).sp() + u64::from(cookie.shift_bytes);
+    let Some(slot) = call::slot(cookie) else { return false };
+    let Some(calls) = Calls::of(bpf_get_current_pid_tgid()) else { return false };
+    let return_address = user::read_u64(sp);
+    if calls.has(sp) {
+        // SAFETY: a pointer into the map's value.
+        if return_address == Some(unsafe { (*slot).trampoline }) {
+            return true;
         }
-        Err(_) => return count::lost(ctx, &cookie, Counter::InFlightFull),
+        let mut left = Call::default();
+        calls.take(sp, ANY_FUNCTION, &mut left);
+        count::event(cookie, Counter::Abandoned);
+        put_back(cookie, &left);
     }
-    if cookie.argument == Argument::OldSize && request.pointer != 0 {
-        take_out(ctx, &cookie, &key, request.pointer);
-    }
-}
-
-/// Takes a realloc's old block out: at the return another thread may own its address.
-#[inline(always)]
-fn take_out(ctx: &ProbeContext, cookie: &Cookie, key: &ThreadKey, address: u64) {
-    let live_key = LiveKey { address, slot: u64::from(cookie.slot) };
-    let Some(block) = get(&LIVE, &live_key) else { return };
-    if MOVED.insert(key, &Moved { block }, 0).is_err() {
-        return count::lost(ctx, cookie, Counter::InFlightFull);
-    }
-    let _ = LIVE.remove(&live_key);
-}
-
-/// A realloc that was left by longjmp: its old block is where it was.
-#[inline(always)]
-fn put_back_abandoned(cookie: &Cookie, key: &ThreadKey) {
-    if let (Some(moved), Some(in_flight)) = (get(&MOVED, key), get(&IN_FLIGHT, key)) {
-        let live_key = LiveKey { address: in_flight.pointer, slot: u64::from(cookie.slot) };
-        let _ = MOVED.remove(key);
-        if LIVE.insert(&live_key, &moved.block, u64::from(BPF_NOEXIST)).is_err() {
-            count::event(cookie, Counter::LiveFull);
-            forget(&moved.block);
+    match return_address {
+        Some(address) => with_nested && call::is_nested(slot, address),
+        None => {
+            count::lost(ctx, cookie, Counter::ReadFault);
+            false
         }
     }
 }
 
-/// Return of an allocating function.
+/// A realloc that did not happen: its old block is where it was.
+#[inline(never)]
+fn put_back(cookie: &Cookie, call: &Call) {
+    if call.flags & CALL_MOVES == 0 {
+        return;
+    }
+    let key = block_key(u32::from(cookie.slot), call.pointer);
+    if blocks::keep(key, &call.old, &mut LiveBlock::default()) == Kept::Full {
+        count::event(cookie, Counter::LiveFull);
+        if let Some(site) = Site::at(call.old.site) {
+            site.unfollowed(&call.old);
+        }
+    }
+}
+
+/// Return of an allocating function: the work of every call.
 #[inline(always)]
 pub(crate) fn leave(ctx: &RetProbeContext) {
-    let Some(cookie) = user::cookie(ctx) else { return };
+    let bits = user::cookie_bits(ctx);
+    let Some(cookie) = Cookie::from_bits(bits) else { return };
     let Some(slot) = call::counting_slot(&cookie) else { return };
-    count::event(&cookie, Counter::Hits);
+    let Some(calls) = Calls::of(bpf_get_current_pid_tgid()) else { return };
+    if calls.any() { returned(ctx, bits, slot) } else { unknown(&cookie, slot, Registers::of(ctx)) }
+}
+
+/// The return of a call that may be in flight.
+#[inline(never)]
+fn returned(ctx: &RetProbeContext, cookie: u64, slot: *const Slot) {
+    let Some(cookie) = Cookie::from_bits(cookie) else { return };
+    let Some(calls) = Calls::of(bpf_get_current_pid_tgid()) else { return };
     let registers = Registers::of(ctx);
-    let return_address = registers.ip();
-    let key = ThreadKey { pid_tgid: bpf_get_current_pid_tgid(), sp: registers.sp() - 8 };
-    let Some(in_flight) = get(&IN_FLIGHT, &key) else {
-        if !call::is_nested(slot, return_address) {
-            count::event(&cookie, Counter::EarlyReturn);
-        }
-        return;
-    };
-    // A tail jump: this is the return of the inner function, and the call belongs to the outer one.
-    if in_flight.function != u32::from(cookie.function) {
+    let mut call = Call::default();
+    match calls.take(registers.sp() - 8, u16::from(cookie.function), &mut call) {
+        Taken::None => return unknown(&cookie, slot, registers),
+        // A tail jump: this is the return of the inner function, and the call belongs to the outer one.
+        Taken::OfAnother => return count::event(&cookie, Counter::SkippedReturns),
+        Taken::Here => {}
+    }
+    if call.flags & CALL_COUNTED == 0 && call::is_nested(slot, registers.ip()) {
+        return count::event(&cookie, Counter::SkippedReturns);
+    }
+    finish(ctx, &cookie, &call);
+}
+
+/// The return of a call that left nothing behind: no sample, or its entry came before counting began.
+#[inline(always)]
+fn unknown(cookie: &Cookie, slot: *const Slot, registers: Registers) {
+    let sampled = sample::interval(slot) != 0;
+    if sampled && !has_failed(cookie, registers.returned()) {
         return;
     }
-    let _ = IN_FLIGHT.remove(&key);
-    if call::is_nested(slot, return_address) {
-        return;
+    match (call::is_nested(slot, registers.ip()), sampled) {
+        (true, _) => count::event(cookie, Counter::SkippedReturns),
+        (false, true) => count::failure(cookie),
+        (false, false) => count::event(cookie, Counter::EarlyReturn),
     }
-    let address = match outcome(ctx, &cookie, &in_flight, registers.returned()) {
-        Outcome::Failed => {
-            count::failure(&cookie);
-            return undo_move(ctx, &cookie, &key, in_flight.pointer);
-        }
-        Outcome::Freed => return finish_move(&cookie, &key),
-        Outcome::Block(address) => address,
-    };
-    if cookie.argument == Argument::OldSize && in_flight.pointer != 0 {
-        finish_move(&cookie, &key);
-    }
-    count::allocation(&cookie, in_flight.size_bytes);
-    let caller = Caller { return_address, sp: registers.sp(), fp: registers.fp() };
-    if let Some(site) = site::of_caller(ctx, &cookie, slot, caller) {
-        site.allocated(in_flight.size_bytes);
-        follow(ctx, &cookie, &site, address, in_flight.size_bytes);
+}
+
+/// Whether the returned value says that the call failed. `posix_memalign` returns an `int`: the upper half of the
+/// register means nothing.
+#[inline(always)]
+fn has_failed(cookie: &Cookie, returned: u64) -> bool {
+    match cookie.argument {
+        Argument::OutAlignSize => returned as u32 != 0,
+        _ => returned == 0,
     }
 }
 
 /// What came of a call.
-enum Outcome {
-    Failed,
-    /// `realloc(p, 0)` that returned NULL.
-    Freed,
-    Block(u64),
-}
-
 #[inline(always)]
-fn outcome(ctx: &RetProbeContext, cookie: &Cookie, in_flight: &InFlight, returned: u64) -> Outcome {
-    match cookie.argument {
-        Argument::OutAlignSize => {
-            // posix_memalign returns an `int`: the upper half of the register means nothing.
-            if returned as u32 != 0 {
-                return Outcome::Failed;
-            }
-            match user::read_u64(in_flight.pointer) {
-                Some(address) => Outcome::Block(address),
-                None => {
-                    count::lost(ctx, cookie, Counter::ReadFault);
-                    Outcome::Failed
-                }
-            }
+fn finish(ctx: &RetProbeContext, cookie: &Cookie, call: &Call) {
+    let returned = Registers::of(ctx).returned();
+    let is_move = cookie.argument == Argument::OldSize && call.pointer != 0;
+    if has_failed(cookie, returned) {
+        if is_move && call.size_bytes == 0 {
+            // `realloc(p, 0)` that returned NULL: a free.
+            count::event(cookie, Counter::SkippedReturns);
+            return end_of_old(cookie, call);
         }
-        Argument::OldSize if returned == 0 && in_flight.size_bytes == 0 && in_flight.pointer != 0 => {
-            Outcome::Freed
-        }
-        _ if returned == 0 => Outcome::Failed,
-        _ => Outcome::Block(returned),
+        count::failure(cookie);
+        return put_back(cookie, call);
     }
-}
-
-/// The old block of a successful realloc is gone.
-#[inline(always)]
-fn finish_move(cookie: &Cookie, key: &ThreadKey) {
-    match get(&MOVED, key) {
-        Some(moved) => {
-            let _ = MOVED.remove(key);
-            end(cookie, &moved.block);
-        }
-        None => count::freed_unknown(cookie),
+    if is_move {
+        end_of_old(cookie, call);
     }
-}
-
-/// The old block of a failed realloc is where it was.
-#[inline(always)]
-fn undo_move(ctx: &RetProbeContext, cookie: &Cookie, key: &ThreadKey, address: u64) {
-    if cookie.argument != Argument::OldSize {
+    if call.flags & CALL_COUNTED == 0 {
+        count::allocation(cookie, call.size_bytes, 0);
+    }
+    if call.flags & CALL_SAMPLED == 0 {
         return;
     }
-    let Some(moved) = get(&MOVED, key) else { return };
-    let _ = MOVED.remove(key);
-    let live_key = LiveKey { address, slot: u64::from(cookie.slot) };
-    if LIVE.insert(&live_key, &moved.block, 0).is_err() {
-        count::lost(ctx, cookie, Counter::LiveFull);
-        forget(&moved.block);
+    let address = match cookie.argument {
+        Argument::OutAlignSize => user::read_u64(call.pointer),
+        _ => Some(returned),
+    };
+    match address {
+        Some(address) => follow(ctx, cookie, address, call.size_bytes, call.interval),
+        None => count::lost(ctx, cookie, Counter::ReadFault),
     }
 }
 
-/// Follows a new block. A site's in-use counts hold what the live map holds, never more.
+/// The old block of a realloc is gone.
 #[inline(always)]
-fn follow<C: EbpfContext>(ctx: &C, cookie: &Cookie, site: &site::Site, address: u64, size_bytes: u64) {
-    let live_key = LiveKey { address, slot: u64::from(cookie.slot) };
+fn end_of_old(cookie: &Cookie, call: &Call) {
+    if call.flags & CALL_MOVES != 0 {
+        count::moved(cookie, call.old.size_bytes);
+        end(cookie, &call.old);
+    } else {
+        count::moved(cookie, 0);
+        count::event(cookie, Counter::FreesUnmatched);
+    }
+}
+
+/// Walks the stack of a sample, counts it at its site, and follows its block.
+#[inline(never)]
+fn follow(ctx: &RetProbeContext, cookie: &Cookie, address: u64, size_bytes: u64, interval: u32) {
+    let Some(slot) = call::slot(cookie) else { return };
+    let registers = Registers::of(ctx);
+    let caller = Caller { return_address: registers.ip(), sp: registers.sp(), fp: registers.fp() };
+    let mut scratch = walk::claim();
+    if let Some(scratch) = &mut scratch {
+        walk::copy(scratch, caller.sp);
+    }
+    let site = sites::of_caller(ctx, cookie, slot, scratch.as_deref_mut(), caller);
+    if let Some(scratch) = scratch {
+        walk::release(scratch);
+    }
+    let Some(site) = site else { return };
+    site.allocated(size_bytes, interval);
     // SAFETY: a helper without arguments.
-    let block = LiveBlock { site: site.key, size_bytes, born_ns: unsafe { bpf_ktime_get_ns() } };
-    match LIVE.insert(&live_key, &block, u64::from(BPF_NOEXIST)) {
-        Ok(()) => {}
-        Err(ALREADY_THERE) => {
+    let born_ns = unsafe { bpf_ktime_get_ns() };
+    let block = LiveBlock { site: site.index, interval, size_bytes, born_ns };
+    let mut last = LiveBlock::default();
+    match blocks::keep(block_key(u32::from(cookie.slot), address), &block, &mut last) {
+        Kept::New => {}
+        Kept::Replaced => {
             // The address is handed out again: the free of the last block was not seen.
-            if let Some(last) = get(&LIVE, &live_key) {
-                forget(&last);
-            }
             count::event(cookie, Counter::Replaced);
-            let _ = LIVE.insert(&live_key, &block, 0);
+            if let Some(site) = Site::at(last.site) {
+                site.unfollowed(&last);
+            }
         }
-        Err(_) => return count::lost(ctx, cookie, Counter::LiveFull),
+        Kept::Full => {
+            count::lost(ctx, cookie, Counter::LiveFull);
+            site.unfollowed(&block);
+        }
     }
-    // SAFETY: pointers into the map's value.
-    atomic::add(unsafe { &raw mut (*site.record).inuse_objects }, 1);
-    // SAFETY: as above.
-    atomic::add(unsafe { &raw mut (*site.record).inuse_bytes }, size_bytes);
-}
-
-/// Takes a block out of its site's in-use counts; the site's record.
-#[inline(always)]
-fn forget(block: &LiveBlock) -> Option<*mut SiteRecord> {
-    let record = SITES.get_ptr_mut(&block.site)?;
-    // SAFETY: pointers into the map's value.
-    atomic::sub(unsafe { &raw mut (*record).inuse_objects }, 1);
-    // SAFETY: as above.
-    atomic::sub(unsafe { &raw mut (*record).inuse_bytes }, block.size_bytes);
-    Some(record)
 }
 
 /// The end of a known block.
 #[inline(always)]
 fn end(cookie: &Cookie, block: &LiveBlock) {
-    if let Some(record) = forget(block) {
-        // SAFETY: a pointer into the map's value.
-        atomic::add(unsafe { &raw mut (*record).free_objects }, 1);
+    if let Some(site) = Site::at(block.site) {
+        site.gone(block);
     }
     // SAFETY: a helper without arguments.
     let now_ns = unsafe { bpf_ktime_get_ns() };
-    count::freed(cookie, block.size_bytes, now_ns.saturating_sub(block.born_ns));
+    count::lifetime(cookie, now_ns.saturating_sub(block.born_ns));
 }
 
 /// Entry of a freeing function.
 #[inline(always)]
 pub(crate) fn free(ctx: &ProbeContext) {
-    let Some(cookie) = user::cookie(ctx) else { return };
+    let bits = user::cookie_bits(ctx);
+    let Some(cookie) = Cookie::from_bits(bits) else { return };
     let Some(slot) = call::counting_slot(&cookie) else { return };
-    count::event(&cookie, Counter::Hits);
+    if Registers::of(ctx).argument::<0>() == 0 {
+        return count::event(&cookie, Counter::SkippedFrees);
+    }
+    freed(ctx, bits, slot);
+}
+
+/// A free of a block.
+#[inline(never)]
+fn freed(ctx: &ProbeContext, cookie: u64, slot: *const Slot) {
+    let Some(cookie) = Cookie::from_bits(cookie) else { return };
     let registers = Registers::of(ctx);
     let address = registers.argument::<0>();
-    if address == 0 {
-        return;
-    }
-    let live_key = LiveKey { address, slot: u64::from(cookie.slot) };
-    if let Some(block) = get(&LIVE, &live_key)
-        && LIVE.remove(&live_key).is_ok()
-    {
+    let mut block = LiveBlock::default();
+    if address >= LOWEST_BLOCK && blocks::remove(block_key(u32::from(cookie.slot), address), &mut block) {
         count::freeing_call(&cookie, block.size_bytes);
         return end(&cookie, &block);
     }
-    if !is_inner_free(&cookie, slot, registers) {
-        count::freeing_call(&cookie, 0);
-        count::freed_unknown(&cookie);
+    let Some(calls) = Calls::of(bpf_get_current_pid_tgid()) else { return };
+    if calls.any() {
+        let sp = registers.sp() + u64::from(cookie.shift_bytes);
+        let mut left = Call::default();
+        if calls.take_left(address, sp, &mut left) {
+            // A realloc of the block was left by longjmp: the block was never moved, and ends here.
+            count::event(&cookie, Counter::Abandoned);
+            count::freeing_call(&cookie, left.old.size_bytes);
+            return end(&cookie, &left.old);
+        }
+        if is_inner_free(slot, calls, sp) {
+            return count::event(&cookie, Counter::SkippedFrees);
+        }
+    }
+    count::freeing_call(&cookie, 0);
+    if sample::interval(slot) == 0 {
+        count::event(&cookie, Counter::FreesUnmatched);
     }
 }
 
 /// Whether another probed function called or jumped here: it has taken the block out itself.
 #[inline(always)]
-fn is_inner_free(cookie: &Cookie, slot: *const Slot, registers: Registers) -> bool {
-    let sp = registers.sp() + u64::from(cookie.shift_bytes);
+fn is_inner_free(slot: *const Slot, calls: Calls, sp: u64) -> bool {
     let Some(return_address) = user::read_u64(sp) else { return false };
-    if call::is_nested(slot, return_address) {
-        return true;
-    }
     // SAFETY: a pointer into the map's value.
     let trampoline = unsafe { (*slot).trampoline };
-    return_address == trampoline
-        && IN_FLIGHT.get_ptr(&ThreadKey { pid_tgid: bpf_get_current_pid_tgid(), sp }).is_some()
+    call::is_nested(slot, return_address) || return_address == trampoline && calls.has(sp)
 }

@@ -2,63 +2,68 @@
 
 use aya_ebpf::{
     EbpfContext, Global,
-    bindings::BPF_F_NO_PREALLOC,
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     macros::map,
     maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf},
 };
 use tracer_ebpf::abi::{
-    Followed, FunctionTotals, InFlight, LiveBlock, LiveKey, MAX_FUNCTIONS, MAX_SLOTS, Moved, SiteRecord,
-    Slot, SlotTotals, TextRanges, ThreadKey,
+    BlockBucket, CallBucket, Followed, FunctionTotals, MAX_SLOTS, MAX_TOTALS, SiteRecord, SiteSpread, Slot,
+    SlotTotals, TextRanges, record::CALL_BUCKETS,
 };
 
 use super::walk::Scratch;
 
-/// Targets. Key: slot index. Written by user space at attach (and `pending_tails` by the programs), read by
-/// every program. Limit: [`MAX_SLOTS`]; 78 KiB.
+/// Targets. Key: slot index. Written by user space, which has it mapped (and `announced` by the programs),
+/// read by every program. Limit: [`MAX_SLOTS`]; 80 KiB.
 #[map]
-pub(crate) static SLOTS: Array<Slot> = Array::with_max_entries(MAX_SLOTS, 0);
+pub(crate) static SLOTS: Array<Slot> = Array::with_max_entries(MAX_SLOTS, BPF_F_MMAPABLE);
 
 /// Executable ranges of each target. Key: slot index. Written by user space when the mappings change, read by
 /// the stack walk. Limit: [`MAX_SLOTS`]; 512 KiB.
 #[map]
 pub(crate) static TEXT: Array<TextRanges> = Array::with_max_entries(MAX_SLOTS, 0);
 
-/// Exact counts per function. Key: slot × [`MAX_FUNCTIONS`] + function. Written by the programs, read by user
-/// space. Limit: 8,192; 256 KiB per CPU.
+/// Exact counts per function. Key: an index that user space gives to each function of each slot. Written by the
+/// programs, read by user space. Limit: [`MAX_TOTALS`]; 592 KiB per CPU.
 #[map]
-pub(crate) static FUNCTION_TOTALS: PerCpuArray<FunctionTotals> =
-    PerCpuArray::with_max_entries(MAX_SLOTS * MAX_FUNCTIONS, 0);
+pub(crate) static FUNCTION_TOTALS: PerCpuArray<FunctionTotals> = PerCpuArray::with_max_entries(MAX_TOTALS, 0);
 
 /// Exact counts per target. Key: slot. Written by the programs, read by user space. Limit: [`MAX_SLOTS`];
-/// 196 KiB per CPU.
+/// 164 KiB per CPU.
 #[map]
 pub(crate) static SLOT_TOTALS: PerCpuArray<SlotTotals> = PerCpuArray::with_max_entries(MAX_SLOTS, 0);
 
-/// Calls in flight. Key: thread and SP at entry. Written by entries, removed by returns, read by both.
-/// Limit: 16,384 calls (user space may raise it); 104 bytes each, 1.6 MiB, preallocated. Full: `inflight_full`.
+/// Calls in flight. Key: the last bits of the thread id, then the thread in the bucket ([`super::calls`]).
+/// Written by entries, removed by returns; user space has it mapped, counts what is left and removes what ended
+/// processes left. Limit: 8 calls per bucket, 32,768 in all; 2 MiB. Full: `inflight_full`.
 #[map]
-pub(crate) static IN_FLIGHT: HashMap<ThreadKey, InFlight> = HashMap::with_max_entries(16_384, 0);
+pub(crate) static CALLS: Array<CallBucket> = Array::with_max_entries(CALL_BUCKETS, BPF_F_MMAPABLE);
 
-/// Old blocks of reallocs in flight. Key as `IN_FLIGHT`. Written at entry, removed at return. Limit: 16,384;
-/// not preallocated. Full: `inflight_full`.
+/// Live blocks. Key: a hash of address and slot, then both in the bucket ([`super::blocks`]). Written at the return
+/// of an allocation, removed by its free; user space has it mapped and reads it for ages. Limit: `--max-live`
+/// (1,048,576) fills three quarters; 49 bytes for each, 49 MiB (one bucket in mode `alloc`). Full: `live_full`.
 #[map]
-pub(crate) static MOVED: HashMap<ThreadKey, Moved> = HashMap::with_max_entries(16_384, BPF_F_NO_PREALLOC);
+pub(crate) static LIVE: Array<BlockBucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Live blocks. Key: address and slot. Written at the return of an allocation, removed by its free, read by user
-/// space for ages. Limit: `--max-live` (1,048,576); 16 bytes each, and 96 more when used (not preallocated). Full: `live_full`.
+/// Counts per call stack. Key: the stack's seeded hash ([`super::sites`]); one overflow record per slot comes first.
+/// Written by the programs; user space has it mapped. Limit: `--max-stacks` (16,384) fills two thirds; 96 bytes
+/// for each, 1.5 MiB. Full: `map_full`, the overflow record takes the counts.
 #[map]
-pub(crate) static LIVE: HashMap<LiveKey, LiveBlock> = HashMap::with_max_entries(1_048_576, BPF_F_NO_PREALLOC);
+pub(crate) static SITES: Array<SiteRecord> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Counts per call stack. Key: the stack's seeded hash. Written by the programs (and by user space one overflow
-/// record per slot), read by user space. Limit: `--max-stacks` (16,384); 128 bytes each, 2 MiB, preallocated.
-/// Full: `map_full`, the overflow record takes the counts.
+/// What samples add to the record of the same index. Written by the programs; user space has it mapped. Limit: as
+/// `SITES`; 120 bytes for each, 1.9 MiB.
 #[map]
-pub(crate) static SITES: HashMap<u64, SiteRecord> = HashMap::with_max_entries(16_384, 0);
+pub(crate) static SPREADS: Array<SiteSpread> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Frames of new stacks, each once. Written by the programs, read by user space on a timer. 4 MiB. Full:
+/// How many records of `SITES` are taken. Key: 0.
+#[map]
+pub(crate) static SITES_TAKEN: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Frames of new stacks, each once. Written by the programs, read by user space on a timer. 8 MiB. Full:
 /// `ring_full`, and the next hit of the stack tries again.
 #[map]
-pub(crate) static STACKS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
+pub(crate) static STACKS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
 /// Execs, forks and loader events of followed processes. Read at once. 64 KiB.
 #[map]
@@ -89,6 +94,22 @@ pub(crate) static NO_PRIVATE_STACK_PERF: ProgramArray = ProgramArray::with_max_e
 #[unsafe(no_mangle)]
 pub(crate) static NEVER: Global<u32> = Global::new(0);
 
+/// 1 if the kernel has `bpf_loop` (Linux 5.17).
+#[unsafe(no_mangle)]
+pub(crate) static HAS_BPF_LOOP: Global<u32> = Global::new(1);
+
+/// Buckets of `LIVE`.
+#[unsafe(no_mangle)]
+pub(crate) static LIVE_BUCKETS: Global<u32> = Global::new(1);
+
+/// Places of `SITES` after the overflow records.
+#[unsafe(no_mangle)]
+pub(crate) static SITE_PLACES: Global<u32> = Global::new(1);
+
+/// Call stacks kept apart at most.
+#[unsafe(no_mangle)]
+pub(crate) static MAX_STACKS: Global<u32> = Global::new(1);
+
 /// Offset of `pid` in the kernel's `task_struct`, from its BTF; 0 if unknown, then forks are not followed.
 #[unsafe(no_mangle)]
 pub(crate) static TASK_PID_OFFSET: Global<u32> = Global::new(0);
@@ -107,7 +128,6 @@ pub(crate) fn tail_call<C: EbpfContext>(ctx: &C, array: &ProgramArray) {
 /// A copy of a hash map's value.
 #[inline(always)]
 pub(crate) fn get<K, V: Copy>(map: &HashMap<K, V>, key: &K) -> Option<V> {
-    // SAFETY: a preallocated element may be reused while it is copied; callers hold the only right to remove
-    // their key (one thread's call in flight, one block's free).
+    // SAFETY: an element that is reused while it is copied gives a mix of two values, which are notices' hints only.
     unsafe { map.get(key).copied() }
 }

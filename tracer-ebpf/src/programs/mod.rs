@@ -2,12 +2,15 @@
 
 pub(crate) mod alloc;
 pub(crate) mod atomic;
+pub(crate) mod blocks;
 pub(crate) mod call;
+pub(crate) mod calls;
 pub(crate) mod count;
 pub(crate) mod live;
 pub(crate) mod maps;
 pub(crate) mod process;
-pub(crate) mod site;
+pub(crate) mod sample;
+pub(crate) mod sites;
 pub(crate) mod user;
 pub(crate) mod walk;
 

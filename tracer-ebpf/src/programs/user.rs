@@ -5,7 +5,6 @@ use aya_ebpf::{
     bindings::pt_regs,
     helpers::{bpf_get_attach_cookie, bpf_probe_read_user, generated::bpf_probe_read_user as raw_read_user},
 };
-use tracer_ebpf::abi::Cookie;
 
 /// The registers that a probe needs (System V AMD64 ABI).
 #[derive(Clone, Copy)]
@@ -60,11 +59,11 @@ impl Registers {
     }
 }
 
-/// The cookie of the probe.
+/// The cookie of the probe, packed.
 #[inline(always)]
-pub(crate) fn cookie<C: EbpfContext>(ctx: &C) -> Option<Cookie> {
+pub(crate) fn cookie_bits<C: EbpfContext>(ctx: &C) -> u64 {
     // SAFETY: the helper takes the program's own context.
-    Cookie::from_bits(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) })
+    unsafe { bpf_get_attach_cookie(ctx.as_ptr()) }
 }
 
 /// Reads 8 bytes of the target.

@@ -46,7 +46,7 @@ pub fn stack(record: &[u8]) -> Option<NewStack> {
     let frames = u32_at(record, HEADER_BYTES + 4)? as usize;
     let stop = StopReason::from_bits(u32_at(record, HEADER_BYTES + 8)?)?;
     let bytes = record.get(STACK_BYTES..STACK_BYTES + frames.checked_mul(8)?)?;
-    let addresses = bytes.chunks_exact(8).filter_map(|chunk| u64_at(chunk, 0)).collect();
+    let addresses = bytes.as_chunks().0.iter().map(|chunk| u64::from_ne_bytes(*chunk)).collect();
     Some(NewStack { key: header.value, slot: u32_at(record, HEADER_BYTES)?, addresses, stop })
 }
 

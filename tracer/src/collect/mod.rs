@@ -3,63 +3,84 @@
 pub mod decode;
 pub mod notices;
 
-use tracer_ebpf::abi::{Counter, FunctionTotals, SiteRecord};
+use tracer_ebpf::abi::{Counter, MAX_SLOTS, SiteRecord, SiteSpread, Sums, Variances};
 use tracer_ebpf::histogram::{LIFETIME_BUCKETS, SIZE_BUCKETS};
 
 pub use decode::NewStack;
 
 use crate::kernel::{Kernel, KernelError};
 
-/// New stacks since the last time.
+/// Some of the new stacks since the last time.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Each once.
     pub stacks: Vec<NewStack>,
+    /// What they took of the ring buffer.
+    pub bytes: u64,
     /// Records that this version does not know.
     pub unknown_records: u64,
 }
 
-/// Counts of one call stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What one call stack has, as the kernel side adds it up: sums of weights, which `model::estimate` turns into
+/// numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SiteCounts {
-    /// Its key.
+    /// Its index in the table of sites.
+    pub index: u32,
+    /// The key of its stack; 0 for what has no stack of its own.
     pub key: u64,
     /// Its slot.
     pub slot: u32,
     /// Allocations.
-    pub alloc_objects: u64,
-    /// Their bytes.
-    pub alloc_bytes: u64,
-    /// Freed blocks.
-    pub free_objects: u64,
-    /// Live blocks.
-    pub inuse_objects: u64,
-    /// Their bytes.
-    pub inuse_bytes: u64,
+    pub allocated: Sums,
+    /// What has left the live map, or never came into it.
+    pub gone: Sums,
+    /// The part of `gone` that was not freed, in 2^-16.
+    pub unfollowed_objects_q16: u64,
+    /// Samples that were drawn; 0 where every allocation is walked.
+    pub samples: u64,
+    /// Those of them whose block is gone.
+    pub gone_samples: u64,
+    /// Of `allocated`.
+    pub allocated_variance: Variances,
+    /// Of `gone`.
+    pub gone_variance: Variances,
 }
 
 /// A block that is live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveBlock {
-    /// Its slot.
-    pub slot: u32,
-    /// Key of its site.
-    pub site: u64,
+    /// Index of its site.
+    pub site: u32,
+    /// The mean with which it was sampled; 0 for every allocation.
+    pub interval: u32,
     /// Bytes asked for.
     pub size_bytes: u64,
     /// On the monotonic clock.
     pub born_ns: u64,
 }
 
+/// Exact counts of one function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FunctionCounts {
+    /// Attempts in mode `alloc`, and sampled; successes in mode `live`, every allocation; for a freeing function its
+    /// frees.
+    pub calls: u64,
+    /// Bytes asked for by `calls`; for a freeing function the bytes of known blocks.
+    pub bytes: u64,
+    /// Calls that failed (`live`).
+    pub failed: u64,
+}
+
 /// Exact totals of one slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotCounts {
     /// By function index.
-    pub functions: Vec<FunctionTotals>,
-    /// Free events.
-    pub free_objects: u64,
-    /// Bytes of known blocks that were freed.
-    pub free_bytes: u64,
+    pub functions: Vec<FunctionCounts>,
+    /// Old blocks of successful reallocs.
+    pub moved_objects: u64,
+    /// Bytes of the known ones.
+    pub moved_bytes: u64,
     /// By [`Counter`].
     pub events: Vec<u64>,
     /// By size bucket.
@@ -76,78 +97,90 @@ impl SlotCounts {
     }
 }
 
-/// Takes the new stacks.
-pub fn stacks(kernel: &mut Kernel) -> Batch {
+/// Takes new stacks until there is none, or their records were `most_bytes` in all: the memory that they are
+/// decoded to is bounded, and the ring buffer is free for others before they are looked at.
+pub fn stacks(kernel: &mut Kernel, most_bytes: u64) -> Batch {
     let mut batch = Batch::default();
-    kernel.drain_stacks(|record| match decode::stack(record) {
-        Some(stack) => batch.stacks.push(stack),
-        None => batch.unknown_records += 1,
+    kernel.drain_stacks(|record| {
+        match decode::stack(record) {
+            Some(stack) => batch.stacks.push(stack),
+            None => batch.unknown_records += 1,
+        }
+        batch.bytes += record.len() as u64;
+        batch.bytes < most_bytes
     });
     batch
 }
 
 /// Reads the counts of all sites that have any.
-///
-/// # Errors
-///
-/// The kernel's refusal.
-pub fn sites(kernel: &Kernel) -> Result<Vec<SiteCounts>, KernelError> {
-    let counted = |&(_, record): &(u64, SiteRecord)| record.alloc_objects > 0;
-    Ok(kernel
-        .sites()?
-        .into_iter()
-        .filter(counted)
-        .map(|(key, record)| SiteCounts {
-            key,
-            slot: record.slot,
-            alloc_objects: record.alloc_objects,
-            alloc_bytes: record.alloc_bytes,
-            free_objects: record.free_objects,
-            inuse_objects: record.inuse_objects,
-            inuse_bytes: record.inuse_bytes,
-        })
-        .collect())
+#[must_use]
+pub fn sites(kernel: &Kernel) -> Vec<SiteCounts> {
+    let counted = |(_, record, _): &(u32, SiteRecord, SiteSpread)| record.allocated.objects_q16 > 0;
+    kernel.sites().filter(counted).map(|(index, record, spread)| site(index, &record, &spread)).collect()
 }
 
-/// Reads all live blocks: for a report, not for every refresh.
-///
-/// # Errors
-///
-/// The kernel's refusal.
-pub fn live_blocks(kernel: &Kernel) -> Result<Vec<LiveBlock>, KernelError> {
-    Ok(kernel
-        .live_blocks()?
-        .into_iter()
-        .map(|(key, block)| LiveBlock {
-            slot: key.slot as u32,
-            site: block.site,
-            size_bytes: block.size_bytes,
-            born_ns: block.born_ns,
-        })
-        .collect())
+fn site(index: u32, record: &SiteRecord, spread: &SiteSpread) -> SiteCounts {
+    SiteCounts {
+        index,
+        key: record.key,
+        slot: if index < MAX_SLOTS { index } else { record.sent as u32 - 1 },
+        allocated: record.allocated,
+        gone: record.gone,
+        unfollowed_objects_q16: record.unfollowed_objects,
+        samples: spread.samples,
+        gone_samples: spread.gone_samples,
+        allocated_variance: spread.allocated_variance,
+        gone_variance: spread.gone_variance,
+    }
 }
 
-/// Reads the totals of one slot with `functions` functions, summed over the CPUs.
+/// Reads all live blocks, one after the other: for a report, not for every refresh.
+pub fn live_blocks(kernel: &Kernel) -> impl Iterator<Item = LiveBlock> {
+    let block = |block: tracer_ebpf::abi::LiveBlock| LiveBlock {
+        site: block.site,
+        interval: block.interval,
+        size_bytes: block.size_bytes,
+        born_ns: block.born_ns,
+    };
+    kernel.live_blocks().map(block)
+}
+
+/// Reads the totals of one slot, summed over the CPUs. The totals of its functions begin at `first_total`; `frees` says
+/// of each whether it frees.
 ///
 /// # Errors
 ///
 /// The kernel's refusal.
-pub fn slot(kernel: &Kernel, slot: u32, functions: u32) -> Result<SlotCounts, KernelError> {
+pub fn slot(
+    kernel: &Kernel,
+    slot: u32,
+    first_total: u32,
+    frees: impl IntoIterator<Item = bool>,
+) -> Result<SlotCounts, KernelError> {
     let mut counts = SlotCounts {
-        functions: (0..functions)
-            .map(|function| kernel.function_totals(slot, function))
-            .collect::<Result<_, _>>()?,
-        free_objects: 0,
-        free_bytes: 0,
+        functions: Vec::new(),
+        moved_objects: 0,
+        moved_bytes: 0,
         events: vec![0; Counter::ALL.len()],
         sizes: vec![0; SIZE_BUCKETS],
         lifetimes: vec![0; LIFETIME_BUCKETS],
     };
+    for (index, frees) in (first_total..).zip(frees) {
+        let mut function = FunctionCounts::default();
+        for cpu in kernel.function_totals(index)? {
+            function.calls += cpu.sizes.iter().sum::<u64>();
+            function.bytes = function.bytes.wrapping_add(cpu.bytes());
+            function.failed += cpu.failed;
+            if !frees {
+                add(&mut counts.sizes, &cpu.sizes);
+            }
+        }
+        counts.functions.push(function);
+    }
     for cpu in kernel.slot_totals(slot)? {
-        counts.free_objects += cpu.free_objects;
-        counts.free_bytes += cpu.free_bytes;
+        counts.moved_objects += cpu.moved_objects;
+        counts.moved_bytes += cpu.moved_bytes;
         add(&mut counts.events, &cpu.events);
-        add(&mut counts.sizes, &cpu.sizes);
         add(&mut counts.lifetimes, &cpu.lifetimes);
     }
     Ok(counts)

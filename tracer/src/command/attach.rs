@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::children::Children;
 use super::events::{Event, Events, Signalled};
 use super::messages::Messages;
+use super::pace::Pace;
 use super::session::Session;
 use super::{Failure, output};
 use crate::cli::AttachArgs;
@@ -14,8 +15,8 @@ use crate::kernel::preflight;
 use crate::options::{self, TraceOptions};
 use crate::target::Target;
 
-/// How often the new stacks are taken: long before the ring buffer is full.
-const DRAIN: Duration = Duration::from_millis(100);
+/// How often the processes are looked at, and new children attached to.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Traces running processes and reports.
 ///
@@ -33,7 +34,7 @@ pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
     start(&mut session, targets, &events)?;
     messages.detail("counting");
     follow(&mut session, &options, &events, messages);
-    session.stop()?;
+    session.stop();
     session.detach();
     session.calibrate();
     let progress = messages.spinner("reading symbols");
@@ -51,13 +52,14 @@ fn start(session: &mut Session, targets: Vec<Target>, events: &Events) -> Result
         session.add_given(target)?;
         events.take_end(pid, pidfd).map_err(anyhow::Error::from)?;
     }
-    session.count()
+    session.count();
+    Ok(())
 }
 
 /// Until told to stop, or the time is over, or all targets have ended.
 fn follow(session: &mut Session, options: &TraceOptions, events: &Events, messages: &Messages) {
     let since = Instant::now();
-    let mut drained = since;
+    let mut pace = Pace::new(LOOK);
     let progress = messages.countdown(options.duration);
     let mut children = Children::default();
     while !session.all_ended() {
@@ -65,7 +67,7 @@ fn follow(session: &mut Session, options: &TraceOptions, events: &Events, messag
         if left == Some(Duration::ZERO) {
             break;
         }
-        match events.next(left.unwrap_or(DRAIN).min(DRAIN)) {
+        match events.next(left.unwrap_or(Duration::MAX).min(pace.wait())) {
             Event::Signal(_) => break,
             Event::Ended { pid } => session.ended(pid, "ended"),
             Event::Notice(Notice::Exec { tgid }) if session.is_child(tgid) => {
@@ -82,11 +84,12 @@ fn follow(session: &mut Session, options: &TraceOptions, events: &Events, messag
             Event::Notice(Notice::Fork { child }) if options.follow_forks => children.appeared(child),
             Event::Notice(Notice::Fork { .. }) | Event::Tick => {}
         }
-        // By the clock: a target that forks all the time must not keep the ring buffer from being read.
-        if drained.elapsed() >= DRAIN {
-            drained = Instant::now();
+        if pace.is_due() {
+            pace.took(session.drain());
+        }
+        if pace.looks() {
+            session.look();
             children.attach_waiting(session, events, messages);
-            session.drain();
         }
         progress.at(since.elapsed());
     }

@@ -77,5 +77,6 @@ fn attach(session: &mut Session, pid: u32, events: &Events) -> Result<(), Failur
     let pidfd = target.pidfd().map_err(anyhow::Error::from)?;
     session.add(target, 0)?;
     events.take_end(pid, pidfd).map_err(anyhow::Error::from)?;
-    session.count()
+    session.count();
+    Ok(())
 }

@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod events;
 pub mod messages;
 pub mod output;
+mod pace;
 pub mod run;
 pub mod session;
 pub mod view;

@@ -59,7 +59,11 @@ fn write_stdout(snapshot: &Snapshot, options: &TraceOptions, format: Format) -> 
     let stdout = io::stdout();
     let result = match format {
         Format::Table => write_table(snapshot, options, &mut stdout.lock(), stdout.is_terminal()),
-        format => view::write(format, snapshot, &view_options(options, false), &mut stdout.lock()),
+        // The terminal's own buffer is written at the end of each line.
+        format => {
+            let mut out = BufWriter::new(stdout.lock());
+            view::write(format, snapshot, &view_options(options, false), &mut out).and_then(|()| out.flush())
+        }
     };
     match result.and_then(|()| stdout.lock().flush()) {
         // The reader has seen enough.

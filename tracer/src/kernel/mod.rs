@@ -3,23 +3,28 @@
 //! Links are file descriptors: when this process ends, however it ends, the kernel removes every probe.
 
 pub mod attach;
-pub mod batch;
 pub mod btf;
+pub mod memory;
 pub mod preflight;
 pub mod seccomp_trial;
+mod table;
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::mem::offset_of;
+use std::sync::atomic::Ordering;
 
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::{Ebpf, EbpfLoader};
+use tracer_ebpf::abi::record::{BUCKET_BLOCKS, BUCKET_CALLS, CALL_BUCKETS, KEY_RESERVED};
 use tracer_ebpf::abi::{
-    Followed, FunctionTotals, InFlight, LiveBlock, LiveKey, MAX_FUNCTIONS, MAX_SLOTS, Range, SiteRecord,
-    Slot, SlotTotals, TextRanges, ThreadKey, slot::MAX_TEXT,
+    BlockBucket, CallBucket, Followed, FunctionTotals, LiveBlock, MAX_SLOTS, Range, SiteRecord, SiteSpread,
+    Slot, SlotTotals, TextRanges,
+    slot::{MAX_TEXT, NO_TEXT},
 };
 
 use self::attach::{Kind, Links};
 use self::btf::TaskOffsets;
+use self::table::Table;
 use crate::mode::Mode;
 
 /// What failed on the way to the kernel, and what would help.
@@ -68,6 +73,9 @@ pub struct LoadOptions {
     pub log: bool,
 }
 
+/// Bytes of the ring buffer of new stacks (`STACKS` in tracer-ebpf/src/programs/maps.rs).
+pub const RING_BYTES: u64 = 8 << 20;
+
 /// The ring buffer of process events.
 pub type NoticeRing = RingBuf<MapData>;
 
@@ -77,13 +85,14 @@ pub struct Kernel {
     kind: Kind,
     mode: Mode,
     logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
-    slots: Array<MapData, Slot>,
+    slots: Table<Slot>,
     text: Array<MapData, TextRanges>,
     function_totals: PerCpuArray<MapData, FunctionTotals>,
     slot_totals: PerCpuArray<MapData, SlotTotals>,
-    sites: Dump<u64, SiteRecord>,
-    live: Dump<LiveKey, LiveBlock>,
-    in_flight: Dump<ThreadKey, InFlight>,
+    sites: Table<SiteRecord>,
+    spreads: Table<SiteSpread>,
+    live: Table<BlockBucket>,
+    calls: Table<CallBucket>,
     followed: HashMap<MapData, u32, Followed>,
     stacks: RingBuf<MapData>,
     process_events: Option<RingBuf<MapData>>,
@@ -99,12 +108,16 @@ impl Kernel {
     ///
     /// The kernel's refusal, with what would help.
     pub fn load(options: &LoadOptions) -> Result<Self, KernelError> {
-        let live_max = if options.mode == Mode::Live { options.max_live } else { 1 };
+        let sizes = Sizes::of(options);
         let task = options.task.unwrap_or_default();
         let log_level: u8 = if options.log { 5 } else { 0 };
         let mut ebpf = EbpfLoader::new()
-            .map_max_entries("SITES", options.max_stacks.saturating_add(MAX_SLOTS))
-            .map_max_entries("LIVE", live_max)
+            .map_max_entries("SITES", sizes.sites())
+            .map_max_entries("SPREADS", sizes.sites())
+            .map_max_entries("LIVE", sizes.live_buckets)
+            .override_global("SITE_PLACES", &sizes.site_places, true)
+            .override_global("LIVE_BUCKETS", &sizes.live_buckets, true)
+            .override_global("MAX_STACKS", &options.max_stacks, true)
             .override_global("TASK_PID_OFFSET", &task.pid, true)
             .override_global("TASK_TGID_OFFSET", &task.tgid, true)
             .override_global(aya_log::LEVEL, &log_level, true)
@@ -116,15 +129,15 @@ impl Kernel {
         } else {
             None
         };
-        insert_overflow_records(&mut ebpf)?;
         Ok(Self {
-            slots: map(&mut ebpf, "SLOTS")?,
+            slots: Table::of(ebpf.take_map("SLOTS"), "SLOTS", MAX_SLOTS)?,
             text: map(&mut ebpf, "TEXT")?,
             function_totals: map(&mut ebpf, "FUNCTION_TOTALS")?,
             slot_totals: map(&mut ebpf, "SLOT_TOTALS")?,
-            sites: Dump::of(&mut ebpf, "SITES")?,
-            live: Dump::of(&mut ebpf, "LIVE")?,
-            in_flight: Dump::of(&mut ebpf, "IN_FLIGHT")?,
+            sites: Table::of(ebpf.take_map("SITES"), "SITES", sizes.sites())?,
+            spreads: Table::of(ebpf.take_map("SPREADS"), "SPREADS", sizes.sites())?,
+            live: Table::of(ebpf.take_map("LIVE"), "LIVE", sizes.live_buckets)?,
+            calls: Table::of(ebpf.take_map("CALLS"), "CALLS", CALL_BUCKETS)?,
             followed: map(&mut ebpf, "FOLLOWED")?,
             stacks: map(&mut ebpf, "STACKS")?,
             process_events: Some(map(&mut ebpf, "PROCESS_EVENTS")?),
@@ -141,13 +154,19 @@ impl Kernel {
         self.kind
     }
 
-    /// Writes a slot as a whole.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's refusal.
-    pub fn set_slot(&mut self, index: u32, slot: &Slot) -> Result<(), KernelError> {
-        self.slots.set(index, slot, 0).map_err(|error| map_error("SLOTS", &error))
+    /// Writes a slot that does not count yet.
+    pub fn set_slot(&self, index: u32, slot: &Slot) {
+        self.slots.write(index, slot);
+    }
+
+    /// Begins or ends the counting of a slot.
+    pub fn set_counting(&self, index: u32, counting: bool) {
+        self.slots.half(index, offset_of!(Slot, counting)).store(u32::from(counting), Ordering::Release);
+    }
+
+    /// Changes the mean bytes between samples of a slot, at any time; 0 is every allocation.
+    pub fn set_sample_bytes(&self, index: u32, sample_bytes: u64) {
+        self.slots.word(index, offset_of!(Slot, sample_bytes)).store(sample_bytes, Ordering::Release);
     }
 
     /// Tells the walk which ranges of a target are executable; sorted, at most [`MAX_TEXT`].
@@ -156,9 +175,11 @@ impl Kernel {
     ///
     /// The kernel's refusal.
     pub fn set_text(&mut self, index: u32, sorted: &[Range]) -> Result<(), KernelError> {
-        let unused = Range { start: u64::MAX, end: u64::MAX };
+        let unused = Range { start: NO_TEXT, end: NO_TEXT };
         let mut ranges = [unused; MAX_TEXT];
-        for (to, from) in ranges.iter_mut().zip(sorted) {
+        // What lies above (the vsyscall page) calls nothing.
+        let callers = sorted.iter().filter(|range| range.end < NO_TEXT);
+        for (to, from) in ranges.iter_mut().zip(callers) {
             *to = *from;
         }
         self.text.set(index, &TextRanges { ranges }, 0).map_err(|error| map_error("TEXT", &error))
@@ -216,10 +237,12 @@ impl Kernel {
         self.process_events.take()
     }
 
-    /// Gives each new stack record to `take`.
-    pub fn drain_stacks(&mut self, mut take: impl FnMut(&[u8])) {
+    /// Gives new stack records to `take`, as long as there are any and it says so.
+    pub fn drain_stacks(&mut self, mut take: impl FnMut(&[u8]) -> bool) {
         while let Some(record) = self.stacks.next() {
-            take(&record);
+            if !take(&record) {
+                return;
+            }
         }
     }
 
@@ -230,48 +253,56 @@ impl Kernel {
         }
     }
 
-    /// All site records.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's refusal.
-    pub fn sites(&self) -> Result<Vec<(u64, SiteRecord)>, KernelError> {
-        self.sites.read()
+    /// All site records whose stacks are known, and the overflow records, with their indices.
+    pub fn sites(&self) -> impl Iterator<Item = (u32, SiteRecord, SiteSpread)> {
+        let read = |index| (index, self.sites.read(index), self.spreads.read(index));
+        let overflow = (0..MAX_SLOTS).map(read);
+        let own = (MAX_SLOTS..self.sites.len()).filter(|&index| {
+            self.sites.word(index, offset_of!(SiteRecord, sent)).load(Ordering::Acquire) != 0
+        });
+        overflow.chain(own.map(read))
     }
 
     /// All live blocks.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's refusal.
-    pub fn live_blocks(&self) -> Result<Vec<(LiveKey, LiveBlock)>, KernelError> {
-        self.live.read()
+    pub fn live_blocks(&self) -> impl Iterator<Item = LiveBlock> {
+        (0..self.live.len()).map(|index| self.live.read(index)).flat_map(|bucket| {
+            let used = move |entry: &usize| bucket.keys[*entry] > KEY_RESERVED;
+            (0..BUCKET_BLOCKS).filter(used).map(move |entry| bucket.blocks[entry])
+        })
     }
 
-    /// All calls in flight.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's refusal.
-    pub fn calls_in_flight(&self) -> Result<Vec<(ThreadKey, InFlight)>, KernelError> {
-        self.in_flight.read()
+    /// Calls in flight of a process.
+    #[must_use]
+    pub fn calls_in_flight(&self, tgid: u32) -> u64 {
+        self.owners_of(tgid).count() as u64
     }
 
-    /// The totals of one function of one slot, summed over the CPUs.
+    /// Removes what threads of a process that has ended left in flight.
+    pub fn forget_calls(&self, tgid: u32) {
+        for (bucket, offset) in self.owners_of(tgid) {
+            self.calls.word(bucket, offset).store(0, Ordering::Release);
+        }
+    }
+
+    /// Where the threads of a process are named in the table of calls.
+    fn owners_of(&self, tgid: u32) -> impl Iterator<Item = (u32, usize)> {
+        let words = (0..BUCKET_CALLS).map(|entry| offset_of!(CallBucket, threads) + entry * 8);
+        (0..CALL_BUCKETS).flat_map(move |bucket| words.clone().map(move |offset| (bucket, offset))).filter(
+            move |&(bucket, offset)| {
+                (self.calls.word(bucket, offset).load(Ordering::Acquire) >> 32) as u32 == tgid
+            },
+        )
+    }
+
+    /// The totals of one function, one entry per CPU.
     ///
     /// # Errors
     ///
     /// The kernel's refusal.
-    pub fn function_totals(&self, slot: u32, function: u32) -> Result<FunctionTotals, KernelError> {
-        let index = slot * MAX_FUNCTIONS + function;
+    pub fn function_totals(&self, index: u32) -> Result<Vec<FunctionTotals>, KernelError> {
         let per_cpu =
             self.function_totals.get(&index, 0).map_err(|error| map_error("FUNCTION_TOTALS", &error))?;
-        Ok(per_cpu.iter().fold(FunctionTotals::default(), |sum, cpu| FunctionTotals {
-            calls: sum.calls + cpu.calls,
-            bytes: sum.bytes.wrapping_add(cpu.bytes),
-            failed: sum.failed + cpu.failed,
-            _reserved: 0,
-        }))
+        Ok(per_cpu.iter().copied().collect())
     }
 
     /// The totals of one slot, one entry per CPU.
@@ -296,42 +327,30 @@ fn map<M: TryFrom<Map, Error = aya::maps::MapError>>(
     M::try_from(map).map_err(|error| map_error(name, &error))
 }
 
-/// One record per slot takes what has no record of its own.
-fn insert_overflow_records(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    const NAME: &str = "SITES";
-    let Some(map) = ebpf.map_mut(NAME) else {
-        return Err(KernelError::Map { map: NAME, reason: "it is not in the BPF object".to_owned() });
-    };
-    let mut sites: HashMap<_, u64, SiteRecord> =
-        HashMap::try_from(map).map_err(|error| map_error(NAME, &error))?;
-    for slot in 0..MAX_SLOTS {
-        let record = SiteRecord { slot, sent: 1, ..SiteRecord::default() };
-        sites.insert(&SiteRecord::overflow_key(slot), &record, 0).map_err(|error| map_error(NAME, &error))?;
-    }
-    Ok(())
+/// How long the tables are.
+#[derive(Clone, Copy)]
+struct Sizes {
+    /// After the overflow records.
+    site_places: u32,
+    live_buckets: u32,
 }
 
-/// A hash map that is read as a whole.
-struct Dump<K, V> {
-    name: &'static str,
-    map: MapData,
-    types: std::marker::PhantomData<(K, V)>,
-}
-
-impl<K: aya::Pod, V: aya::Pod> Dump<K, V> {
-    fn of(ebpf: &mut Ebpf, name: &'static str) -> Result<Self, KernelError> {
-        match ebpf.take_map(name) {
-            Some(Map::HashMap(map)) => Ok(Self { name, map, types: std::marker::PhantomData }),
-            _ => Err(KernelError::Map {
-                map: name,
-                reason: "it is not a hash map of the BPF object".to_owned(),
-            }),
+impl Sizes {
+    /// Full to two thirds (stacks) and three quarters (blocks) at the limits that users set.
+    fn of(options: &LoadOptions) -> Self {
+        const SITE_PLACES_MIN: u32 = 64;
+        let blocks = u64::from(options.max_live) * 4 / 3;
+        Self {
+            site_places: (options.max_stacks.saturating_mul(3) / 2).max(SITE_PLACES_MIN),
+            live_buckets: match options.mode {
+                Mode::Live => blocks.div_ceil(BUCKET_BLOCKS as u64) as u32,
+                Mode::Alloc => 1,
+            },
         }
     }
 
-    fn read(&self) -> Result<Vec<(K, V)>, KernelError> {
-        batch::read_hash(self.map.fd().as_fd())
-            .map_err(|error| KernelError::Map { map: self.name, reason: error.to_string() })
+    const fn sites(self) -> u32 {
+        MAX_SLOTS + self.site_places
     }
 }
 

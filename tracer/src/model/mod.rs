@@ -2,19 +2,26 @@
 //!
 //! One task owns it. Call stacks that differ in the kernel only by what was cut off them are one site here.
 
+mod ages;
+mod check;
+mod estimate;
+mod hits;
 mod quality;
 mod sites;
 pub mod snapshot;
 mod totals;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use regex::Regex;
 
-use crate::collect::{LiveBlock, SiteCounts, SlotCounts};
+use crate::collect::{SiteCounts, SlotCounts};
 use crate::mode::Mode;
 use crate::symbolize::{Stack, Symbolizer};
+pub use ages::Ages;
+pub use estimate::{FEW_SAMPLES, interval_95};
+pub use snapshot::HitCosts;
 use snapshot::{CallSite, Host, Overhead, SCHEMA, Snapshot, Target, Tool};
 
 /// One image of a process, as far as the kernel counted it.
@@ -50,6 +57,10 @@ pub struct Moment {
     pub attached: Duration,
     /// What was traced.
     pub mode: Mode,
+    /// Mean bytes between samples at present; 0 is every allocation.
+    pub sample_bytes: u64,
+    /// It was above 0 at any time: the counts of sites are estimates, and a call is counted at its entry.
+    pub was_sampled: bool,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
     /// The machine.
@@ -58,20 +69,29 @@ pub struct Moment {
     pub targets: Vec<TargetState>,
     /// Counts of all sites of all slots.
     pub sites: Vec<SiteCounts>,
-    /// All live blocks (mode `live`).
-    pub live: Vec<LiveBlock>,
-    /// The monotonic clock.
-    pub now_ns: u64,
+    /// Of the live blocks (mode `live`).
+    pub ages: Ages,
     /// Calls that have not returned.
     pub calls_in_flight: u64,
     /// Records that this version does not know.
     pub unknown_records: u64,
-    /// Nanoseconds of one hit, measured; 0 if it was not.
-    pub ns_per_hit: f64,
+    /// What hits cost, if it was measured.
+    pub hit_costs: Option<HitCosts>,
+    /// Kernel memory of the BPF maps, if the kernel says it.
+    pub map_bytes: Option<u64>,
     /// Probes that could not be placed, by reason.
     pub attach_failures: BTreeMap<String, u64>,
     /// What the reader should know.
     pub notes: Vec<String>,
+}
+
+impl Moment {
+    /// Without those of the calibration, which is no target.
+    fn sites_of_targets(&self) -> impl Iterator<Item = &SiteCounts> {
+        let slots: HashSet<u32> =
+            self.targets.iter().flat_map(|state| &state.slots).map(|slot| slot.index).collect();
+        self.sites.iter().filter(move |site| slots.contains(&site.slot))
+    }
 }
 
 /// Which sites a reader wants.
@@ -102,10 +122,10 @@ impl Model {
     pub fn snapshot(&self, moment: Moment, filter: &Filter, symbolizer: &mut Symbolizer) -> Snapshot {
         let quality = quality::of(&moment);
         let (sites, truncated) = self.sites(&moment, filter, symbolizer);
-        let hits = quality::hits(&moment);
+        let hits = hits::of(&moment);
         let targets: Vec<Target> = moment.targets.iter().map(|state| totals::fill(state, &moment)).collect();
         let cpu_seconds: f64 = targets.iter().map(|target| target.cpu_seconds).sum();
-        let cost_seconds = hits as f64 * moment.ns_per_hit * 1e-9;
+        let cost_ns = moment.hit_costs.map_or(0.0, |costs| hits.cost_ns(&costs));
         Snapshot {
             schema: SCHEMA.to_owned(),
             tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned() },
@@ -114,16 +134,17 @@ impl Model {
             duration_seconds: moment.duration.as_secs_f64(),
             attached_seconds: moment.attached.as_secs_f64(),
             mode: moment.mode,
-            sample_bytes: 0,
+            sample_bytes: moment.sample_bytes,
             labels: moment.labels,
             targets,
             overhead: Overhead {
-                hits,
-                ns_per_hit: moment.ns_per_hit,
-                target_cpu_ratio: (cpu_seconds > 0.0 && moment.ns_per_hit > 0.0)
-                    .then(|| cost_seconds / cpu_seconds),
+                hits: hits.all(),
+                ns_per_hit: if hits.all() > 0 { cost_ns / hits.all() as f64 } else { 0.0 },
+                target_cpu_ratio: (cpu_seconds > 0.0 && cost_ns > 0.0).then(|| cost_ns * 1e-9 / cpu_seconds),
+                hit_costs: moment.hit_costs,
+                map_bytes: moment.map_bytes,
             },
-            quality: quality::complete(quality, &sites, truncated),
+            quality: quality::complete(quality, &sites, truncated, moment.was_sampled),
             sites,
         }
     }

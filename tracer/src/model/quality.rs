@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use tracer_ebpf::abi::Counter;
 
-use super::Moment;
+use super::estimate::Estimates;
 use super::snapshot::{CallSite, Quality, Verdict};
+use super::{Moment, check};
 use crate::mode::Mode;
 
 /// Every reason a stack may be truncated for, so that a reader sees the zeros too.
@@ -14,11 +15,6 @@ const TRUNCATIONS: [&str; 6] =
 
 fn counted(moment: &Moment, counter: Counter) -> u64 {
     moment.targets.iter().flat_map(|state| &state.slots).map(|slot| slot.counts.event(counter)).sum()
-}
-
-/// Probe hits.
-pub(super) fn hits(moment: &Moment) -> u64 {
-    counted(moment, Counter::Hits)
 }
 
 /// What the counters say.
@@ -31,7 +27,17 @@ pub(super) fn of(moment: &Moment) -> Quality {
         .filter(|((_, frees), _)| !frees)
         .map(|(_, totals)| totals.calls)
         .sum();
-    let frees: u64 = slots().map(|slot| slot.counts.free_objects).sum();
+    let frees: u64 = slots()
+        .map(|slot| {
+            let functions = slot.functions.iter().zip(&slot.counts.functions);
+            let calls: u64 = functions.filter(|((_, frees), _)| *frees).map(|(_, totals)| totals.calls).sum();
+            calls + slot.counts.moved_objects
+        })
+        .sum();
+    let samples = match moment.was_sampled {
+        true => moment.sites_of_targets().map(|site| Estimates::of(site).samples).sum(),
+        false => allocations,
+    };
     let mut lost: BTreeMap<String, u64> = [
         Counter::RingFull,
         Counter::ScratchBusy,
@@ -54,11 +60,12 @@ pub(super) fn of(moment: &Moment) -> Quality {
     notes.extend(advice(count(Counter::LiveFull), "blocks were not followed", "--max-live"));
     Quality {
         events: allocations + frees,
-        sampled: allocations - count(Counter::ScratchBusy).min(allocations),
+        sampled: samples - count(Counter::ScratchBusy).min(samples),
         lost,
-        frees_unmatched: live.then(|| count(Counter::FreesUnmatched)),
+        frees_unmatched: (live && !moment.was_sampled).then(|| count(Counter::FreesUnmatched)),
+        self_check: moment.was_sampled.then(|| check::of(moment)),
         pending_unreturned: count(Counter::Abandoned) + moment.calls_in_flight,
-        returns_without_entry: live.then(|| count(Counter::EarlyReturn)),
+        returns_without_entry: (live && !moment.was_sampled).then(|| count(Counter::EarlyReturn)),
         attach_failures: moment.attach_failures.clone(),
         notes,
         ..Quality::default()
@@ -70,7 +77,12 @@ fn advice(times: u64, what: &str, option: &str) -> Option<String> {
 }
 
 /// With what only the sites tell, and the verdict.
-pub(super) fn complete(quality: Quality, sites: &[CallSite], truncated: BTreeMap<String, u64>) -> Quality {
+pub(super) fn complete(
+    quality: Quality,
+    sites: &[CallSite],
+    truncated: BTreeMap<String, u64>,
+    was_sampled: bool,
+) -> Quality {
     let mut all: BTreeMap<String, u64> = TRUNCATIONS.iter().map(|&name| (name.to_owned(), 0)).collect();
     all.extend(truncated);
     let unsymbolized =
@@ -79,7 +91,11 @@ pub(super) fn complete(quality: Quality, sites: &[CallSite], truncated: BTreeMap
     Quality {
         truncated: all,
         unsymbolized_frames: unsymbolized,
-        verdict: if is_lossy { Verdict::Lossy } else { Verdict::Exact },
+        verdict: match (is_lossy, was_sampled) {
+            (true, _) => Verdict::Lossy,
+            (false, true) => Verdict::Sampled,
+            (false, false) => Verdict::Exact,
+        },
         ..quality
     }
 }

@@ -1,16 +1,17 @@
 //! Site records to call sites: joined with their stacks, merged, filtered, named, sorted.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::sync::Arc;
 
 use tracer_ebpf::abi::StopReason;
 
-use super::snapshot::{CallSite, SiteErrors};
+use super::ages::SiteAges;
+use super::estimate::{Estimate, Estimates};
+use super::snapshot::{CallSite, SiteErrors, SiteIntervals};
 use super::{Filter, Moment};
-use crate::collect::SiteCounts;
 use crate::frame::Frame;
 use crate::mode::Mode;
-use crate::symbolize::{Stack, Symbolizer};
+use crate::symbolize::{PlaceId, Stack, Symbolizer};
 
 /// The functions that a thread begins in (glibc and musl): a stack that reaches one is whole.
 const THREAD_STARTS: [&str; 8] = [
@@ -26,22 +27,14 @@ const THREAD_STARTS: [&str; 8] = [
 /// What `truncated` says of the site that holds what has no stack of its own.
 const NO_STACK: &str = "no_stack";
 
-/// What the live map says of a site.
-#[derive(Clone, Copy, Default)]
-struct Ages {
-    oldest: Duration,
-    old_objects: u64,
-    old_bytes: u64,
-}
-
 /// A process and a stack in it.
-type SiteKey = (u32, Vec<u64>);
+type SiteKey<'a> = (u32, &'a [PlaceId]);
 
 /// Counts of sites that are one to the reader.
 #[derive(Default)]
 struct Merged<'a> {
-    counts: Vec<SiteCounts>,
-    ages: Ages,
+    sums: Estimates,
+    ages: SiteAges,
     stack: Option<&'a Stack>,
 }
 
@@ -61,14 +54,14 @@ impl<'a> Builder<'a> {
         Self { stacks, moment, filter, slots: slots.collect() }
     }
 
-    /// The sites, and how many allocations have a truncated stack, by reason.
+    /// The sites, and how many stacks that were walked are truncated, by reason.
     pub(super) fn build(&self, symbolizer: &mut Symbolizer) -> (Vec<CallSite>, BTreeMap<String, u64>) {
         let mut truncated = BTreeMap::new();
         let mut sites = Vec::new();
         for ((pid, _), merged) in self.merge() {
             let site = self.site(pid, &merged, symbolizer);
             if let Some(reason) = &site.truncated {
-                *truncated.entry(reason.clone()).or_insert(0) += site.alloc_objects;
+                *truncated.entry(reason.clone()).or_insert(0) += site.samples;
             }
             if self.wanted(&site) {
                 sites.push(site);
@@ -79,71 +72,63 @@ impl<'a> Builder<'a> {
         (sites, truncated)
     }
 
-    fn merge(&self) -> BTreeMap<SiteKey, Merged<'a>> {
-        let ages = self.ages();
-        let mut merged: BTreeMap<SiteKey, Merged<'a>> = BTreeMap::new();
+    fn merge(&self) -> BTreeMap<SiteKey<'a>, Merged<'a>> {
+        let mut merged: BTreeMap<SiteKey<'a>, Merged<'a>> = BTreeMap::new();
         for counts in &self.moment.sites {
             let Some(&(pid, is_last_image)) = self.slots.get(&counts.slot) else { continue };
-            let mut counts = *counts;
+            let mut sums = Estimates::of(counts);
             if !is_last_image {
-                (counts.inuse_objects, counts.inuse_bytes) = (0, 0);
+                (sums.inuse_objects, sums.inuse_bytes) = (Estimate::default(), Estimate::default());
+                sums.inuse_samples = 0;
             }
             let stack = self.stacks.get(&counts.key);
-            let addresses = stack
-                .map_or_else(Vec::new, |stack| stack.frames.iter().map(|located| located.address).collect());
-            let entry = merged.entry((pid, addresses)).or_default();
-            if is_last_image && let Some(age) = ages.get(&counts.key) {
-                entry.ages.oldest = entry.ages.oldest.max(age.oldest);
-                entry.ages.old_objects += age.old_objects;
-                entry.ages.old_bytes += age.old_bytes;
+            let places = stack.map_or(&[][..], |stack| &stack.frames);
+            let entry = merged.entry((pid, places)).or_default();
+            if is_last_image {
+                entry.ages = entry.ages + self.moment.ages.of_site(counts.index);
             }
-            entry.counts.push(counts);
+            entry.sums = entry.sums + sums;
             entry.stack = entry.stack.or(stack);
         }
         merged
     }
 
-    fn ages(&self) -> HashMap<u64, Ages> {
-        let threshold = self.filter.older_than.unwrap_or_default();
-        let mut ages: HashMap<u64, Ages> = HashMap::new();
-        for block in &self.moment.live {
-            let age = Duration::from_nanos(self.moment.now_ns.saturating_sub(block.born_ns));
-            let entry = ages.entry(block.site).or_default();
-            entry.oldest = entry.oldest.max(age);
-            if age >= threshold {
-                entry.old_objects += 1;
-                entry.old_bytes += block.size_bytes;
-            }
-        }
-        ages
-    }
-
     fn site(&self, pid: u32, merged: &Merged<'_>, symbolizer: &mut Symbolizer) -> CallSite {
-        let sum = |value: fn(&SiteCounts) -> u64| merged.counts.iter().map(value).sum::<u64>();
-        let live = |value: u64| (self.moment.mode == Mode::Live).then_some(value);
-        let located = merged.stack.map_or(&[][..], |stack| &stack.frames);
-        let frames: Vec<Frame> = located.iter().flat_map(|located| symbolizer.frames(located)).collect();
-        let (inuse_objects, inuse_bytes) = if self.filter.older_than.is_some() {
-            (merged.ages.old_objects, merged.ages.old_bytes)
-        } else {
-            (sum(|counts| counts.inuse_objects), sum(|counts| counts.inuse_bytes))
-        };
-        let samples = sum(|counts| counts.alloc_objects);
+        let is_live = self.moment.mode == Mode::Live;
+        let places = merged.stack.map_or(&[][..], |stack| &stack.frames);
+        let mut frames = Vec::with_capacity(places.len());
+        for &place in places {
+            frames.extend(symbolizer.frames(place).iter().cloned());
+        }
+        let sums = merged.sums;
+        let in_use = if self.filter.older_than.is_some() { merged.ages.old } else { sums };
+        let live = |estimate: Estimate| is_live.then(|| estimate.rounded());
+        let error = |estimate: Estimate| is_live.then(|| estimate.standard_error());
+        let interval = |estimate: Estimate| estimate.interval(sums.samples);
+        let interval_in_use = |estimate: Estimate| is_live.then(|| estimate.interval(in_use.inuse_samples));
         CallSite {
             pid,
-            alloc_objects: samples,
-            alloc_bytes: sum(|counts| counts.alloc_bytes),
-            free_objects: live(sum(|counts| counts.free_objects)),
-            inuse_objects: live(inuse_objects),
-            inuse_bytes: live(inuse_bytes),
-            oldest_seconds: (inuse_objects > 0 && !merged.ages.oldest.is_zero())
+            alloc_objects: sums.alloc_objects.rounded(),
+            alloc_bytes: sums.alloc_bytes.rounded(),
+            free_objects: live(sums.free_objects),
+            inuse_objects: live(in_use.inuse_objects),
+            inuse_bytes: live(in_use.inuse_bytes),
+            oldest_seconds: (in_use.inuse_objects.value > 0.0 && !merged.ages.oldest.is_zero())
                 .then_some(merged.ages.oldest.as_secs_f64()),
             standard_error: SiteErrors {
-                inuse_objects: live(0).map(|_| 0.0),
-                inuse_bytes: live(0).map(|_| 0.0),
-                ..SiteErrors::default()
+                alloc_objects: sums.alloc_objects.standard_error(),
+                alloc_bytes: sums.alloc_bytes.standard_error(),
+                inuse_objects: error(in_use.inuse_objects),
+                inuse_bytes: error(in_use.inuse_bytes),
             },
-            samples,
+            interval_95: self.moment.was_sampled.then(|| SiteIntervals {
+                alloc_objects: interval(sums.alloc_objects),
+                alloc_bytes: interval(sums.alloc_bytes),
+                inuse_objects: interval_in_use(in_use.inuse_objects),
+                inuse_bytes: interval_in_use(in_use.inuse_bytes),
+            }),
+            samples: sums.samples,
+            inuse_samples: (is_live && self.moment.was_sampled).then_some(in_use.inuse_samples),
             truncated: truncated(merged.stack, &frames),
             frames,
         }
@@ -173,7 +158,7 @@ fn is_libc_start(frame: &Frame) -> bool {
 }
 
 /// Why a stack ends before the thread's start.
-fn truncated(stack: Option<&Stack>, frames: &[Frame]) -> Option<String> {
+fn truncated(stack: Option<&Stack>, frames: &[Arc<Frame>]) -> Option<String> {
     let Some(stack) = stack else { return Some(NO_STACK.to_owned()) };
     let outermost = frames.last().and_then(|frame| frame.function.as_deref());
     if outermost.is_some_and(|name| THREAD_STARTS.contains(&name)) {
@@ -181,7 +166,9 @@ fn truncated(stack: Option<&Stack>, frames: &[Frame]) -> Option<String> {
     }
     let reason = match stack.stop {
         // FP is 0 at a thread's start; elsewhere it is any number, 0 too, in code that keeps no frame pointer.
-        StopReason::Complete if frames.last().is_some_and(is_libc_start) && stack.frames.len() > 1 => {
+        StopReason::Complete
+            if frames.last().is_some_and(|frame| is_libc_start(frame)) && stack.frames.len() > 1 =>
+        {
             return None;
         }
         StopReason::Complete => "no_frame_pointer",

@@ -3,30 +3,60 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tracer_ebpf::abi::{Counter, FunctionTotals, StopReason};
+use tracer_ebpf::abi::{Counter, StopReason, Sums, Variances};
 
-use super::snapshot::{Host, Snapshot, Target, Totals, Verdict};
-use super::{Filter, Model, Moment, SlotState, TargetState};
-use crate::collect::{LiveBlock, SiteCounts, SlotCounts};
+use super::snapshot::{HitCosts, Host, Snapshot, Target, Totals, Verdict};
+use super::{Ages, Filter, Model, Moment, SlotState, TargetState, hits};
+use crate::collect::{FunctionCounts, LiveBlock, SiteCounts, SlotCounts};
 use crate::mode::Mode;
 use crate::symbolize::{Located, Place, Stack, Symbolizer};
 
 const PID: u32 = 77;
 
-fn stack(addresses: &[u64], stop: StopReason) -> Stack {
-    let place = || Place::Elsewhere { module: None, reason: "made up" };
-    Stack { frames: addresses.iter().map(|&address| Located { address, place: place() }).collect(), stop }
+/// A stack that is not located yet.
+#[derive(Clone)]
+struct MadeUp {
+    frames: Vec<Located>,
+    stop: StopReason,
 }
 
+fn stack(addresses: &[u64], stop: StopReason) -> MadeUp {
+    let place = || Place::Elsewhere { module: None, reason: "made up" };
+    MadeUp { frames: addresses.iter().map(|&address| Located { address, place: place() }).collect(), stop }
+}
+
+fn sums(objects: u64, bytes: u64) -> Sums {
+    Sums { objects_q16: objects << 16, bytes_q8: bytes << 8 }
+}
+
+/// Every allocation of 100 bytes, one of them freed.
 fn site(key: u64, slot: u32, objects: u64) -> SiteCounts {
     SiteCounts {
+        index: 256 + key as u32,
         key,
         slot,
-        alloc_objects: objects,
-        alloc_bytes: objects * 100,
-        free_objects: 1,
-        inuse_objects: objects - 1,
-        inuse_bytes: (objects - 1) * 100,
+        allocated: sums(objects, objects * 100),
+        gone: sums(1, 100),
+        ..SiteCounts::default()
+    }
+}
+
+/// 40 samples that stand for 500 objects and 40,000 bytes, 20 of them freed, which stood for half of that.
+fn sampled_site(key: u64, slot: u32) -> SiteCounts {
+    let variances = |objects: u64, bytes: u64| Variances {
+        objects_high: objects,
+        objects_low: 1 << 31,
+        bytes_high: bytes >> 32,
+        bytes_low: bytes & 0xffff_ffff,
+    };
+    SiteCounts {
+        allocated: sums(500, 40_000),
+        gone: sums(250, 20_000),
+        samples: 40,
+        gone_samples: 20,
+        allocated_variance: variances(4096, 5 << 32),
+        gone_variance: variances(2047, 1 << 32),
+        ..site(key, slot, 0)
     }
 }
 
@@ -35,16 +65,16 @@ fn slot(index: u32, is_last_image: bool, events: &[(Counter, u64)]) -> SlotState
     for &(counter, times) in events {
         counted[counter as usize] = times;
     }
-    let malloc = FunctionTotals { calls: 5, bytes: 500, failed: 2, _reserved: 0 };
-    let free = FunctionTotals { calls: 3, bytes: 250, failed: 0, _reserved: 0 };
+    let malloc = FunctionCounts { calls: 5, bytes: 500, failed: 2 };
+    let free = FunctionCounts { calls: 3, bytes: 250, failed: 0 };
     SlotState {
         index,
         is_last_image,
         functions: vec![("malloc".to_owned(), false), ("free".to_owned(), true)],
         counts: SlotCounts {
             functions: vec![malloc, free],
-            free_objects: 3,
-            free_bytes: 250,
+            moved_objects: 1,
+            moved_bytes: 100,
             events: counted,
             sizes: vec![4, 1, 0],
             lifetimes: vec![0, 0, 3],
@@ -72,26 +102,35 @@ fn moment(mode: Mode, slots: Vec<SlotState>, sites: Vec<SiteCounts>) -> Moment {
         duration: Duration::from_secs(3),
         attached: Duration::from_secs(2),
         mode,
+        sample_bytes: 0,
+        was_sampled: false,
         labels: BTreeMap::new(),
         host: Host { kernel: String::new(), arch: String::new(), cpus: 1 },
         targets: vec![TargetState { target, slots }],
         sites,
-        live: Vec::new(),
-        now_ns: 10_000_000_000,
+        ages: Ages::default(),
         calls_in_flight: 0,
         unknown_records: 0,
-        ns_per_hit: 1000.0,
+        hit_costs: Some(HitCosts {
+            entry_ns: 1000.0,
+            return_ns: 1000.0,
+            free_ns: 1000.0,
+            ..HitCosts::default()
+        }),
+        map_bytes: Some(1 << 20),
         attach_failures: BTreeMap::new(),
         notes: Vec::new(),
     }
 }
 
-fn snapshot(stacks: &[(u64, Stack)], moment: Moment, filter: &Filter) -> Snapshot {
+fn snapshot(stacks: &[(u64, MadeUp)], moment: Moment, filter: &Filter) -> Snapshot {
     let mut model = Model::default();
+    let mut symbolizer = Symbolizer::default();
     for (key, stack) in stacks {
-        model.learn(*key, stack.clone());
+        let frames = stack.frames.iter().map(|located| symbolizer.place(located.clone())).collect();
+        model.learn(*key, Stack { frames, stop: stack.stop });
     }
-    model.snapshot(moment, filter, &mut Symbolizer::default())
+    model.snapshot(moment, filter, &mut symbolizer)
 }
 
 /// Check that garbage which was cut off does not keep sites apart.
@@ -121,10 +160,10 @@ fn stack_is_whole_only_if_it_ends_where_threads_start() {
     let ending_in = |module: Option<&str>, frames: usize| {
         let mut whole = stack(&vec![10; frames], StopReason::Complete);
         let last = whole.frames.last_mut().expect("there are frames");
-        last.place = Place::Elsewhere { module: module.map(str::to_owned), reason: "made up" };
+        last.place = Place::Elsewhere { module: module.map(Into::into), reason: "made up" };
         whole
     };
-    let check = |stack: Stack, expect| {
+    let check = |stack: MadeUp, expect| {
         let moment = moment(Mode::Live, vec![slot(0, true, &[])], vec![site(1, 0, 4)]);
         let snapshot = snapshot(&[(1, stack)], moment, &Filter::default());
         assert_eq!(snapshot.sites[0].truncated.as_deref(), expect);
@@ -143,7 +182,8 @@ fn the_heap_of_an_image_that_was_replaced_is_not_in_use() {
         snapshot(&[], moment(Mode::Live, slots, vec![site(1, 0, 4), site(2, 1, 6)]), &Filter::default());
     let totals = &snapshot.targets[0].totals;
     assert_eq!((totals.inuse_objects, totals.inuse_bytes), (Some(5), Some(500)));
-    assert_eq!((totals.alloc_objects, totals.alloc_bytes, totals.free_objects), (10, 1000, Some(6)));
+    assert_eq!((totals.alloc_objects, totals.alloc_bytes, totals.free_objects), (10, 1000, Some(8)));
+    assert_eq!(totals.free_bytes, Some(700));
     assert_eq!(totals.by_function["malloc"].failed, Some(4));
     assert_eq!(totals.by_function["free"].failed, None);
 }
@@ -176,7 +216,12 @@ fn every_loss_makes_the_verdict_lossy_and_nothing_else_does() {
     for &counter in Counter::ALL {
         let is_harmless = matches!(
             counter,
-            Counter::Hits | Counter::Abandoned | Counter::EarlyReturn | Counter::FreesUnmatched
+            Counter::SkippedEntries
+                | Counter::SkippedReturns
+                | Counter::SkippedFrees
+                | Counter::Abandoned
+                | Counter::EarlyReturn
+                | Counter::FreesUnmatched
         );
         check(counter, if is_harmless { Verdict::Exact } else { Verdict::Lossy });
     }
@@ -188,11 +233,16 @@ fn every_loss_makes_the_verdict_lossy_and_nothing_else_does() {
 /// Check that ages come from the live blocks, and `--older-than` counts the old ones only.
 #[test]
 fn only_old_blocks_count_as_in_use_when_asked() {
-    let mut moment = moment(Mode::Live, vec![slot(0, true, &[])], vec![site(1, 0, 4)]);
-    for (born_ns, size_bytes) in [(1_000_000_000, 10), (7_000_000_000, 20), (9_500_000_000, 40)] {
-        moment.live.push(LiveBlock { slot: 0, site: 1, size_bytes, born_ns });
-    }
-    let filter = Filter { older_than: Some(Duration::from_secs(2)), ..Filter::default() };
+    let blocks = [(1_000_000_000, 10), (7_000_000_000, 20), (9_500_000_000, 40)];
+    let blocks = blocks
+        .map(|(born_ns, size_bytes)| LiveBlock { site: 257, interval: 0, size_bytes, born_ns })
+        .into_iter();
+    let old = Duration::from_secs(2);
+    let moment = Moment {
+        ages: Ages::of(blocks, 10_000_000_000, old),
+        ..moment(Mode::Live, vec![slot(0, true, &[])], vec![site(1, 0, 4)])
+    };
+    let filter = Filter { older_than: Some(old), ..Filter::default() };
     let snapshot = snapshot(&[(1, stack(&[10], StopReason::Complete))], moment, &filter);
     let site = &snapshot.sites[0];
     assert_eq!((site.inuse_objects, site.inuse_bytes, site.oldest_seconds), (Some(2), Some(30), Some(9.0)));
@@ -201,7 +251,123 @@ fn only_old_blocks_count_as_in_use_when_asked() {
 /// Check that the cost is hits times price over CPU time.
 #[test]
 fn the_cost_is_hits_times_price_over_cpu_time() {
-    let moment = moment(Mode::Live, vec![slot(0, true, &[(Counter::Hits, 1_000_000)])], Vec::new());
+    let moment =
+        moment(Mode::Live, vec![slot(0, true, &[(Counter::SkippedFrees, 1_000_000 - 17)])], Vec::new());
     let overhead = snapshot(&[], moment, &Filter::default()).overhead;
     assert_eq!((overhead.hits, overhead.target_cpu_ratio), (1_000_000, Some(0.5)));
+    assert_eq!(overhead.map_bytes, Some(1 << 20));
+}
+
+/// Check that hits come from what is counted anyway: 5 calls of malloc that succeeded, 2 that failed, 3 frees.
+#[test]
+fn hits_are_told_apart_by_kind() {
+    let kinds = |moment: &Moment| {
+        let hits = hits::of(moment);
+        (hits.entries, hits.returns, hits.frees)
+    };
+    let events = [
+        (Counter::SkippedEntries, 10),
+        (Counter::SkippedReturns, 9),
+        (Counter::SkippedFrees, 100),
+        (Counter::Abandoned, 1),
+        (Counter::InFlightFull, 2),
+        (Counter::EarlyReturn, 4),
+    ];
+    let slots = || vec![slot(0, true, &events)];
+    assert_eq!(
+        kinds(&moment(Mode::Live, slots(), Vec::new())),
+        (5 + 2 + 10 + 1 + 2, 5 + 2 + 10 + 4, 3 + 100)
+    );
+    // Where attempts are counted, the failed ones are among them.
+    assert_eq!(kinds(&sampled(slots(), Vec::new())), (5 + 10 + 1 + 2, 5 + 10 + 4, 3 + 100));
+    // No returns are probed, and no frees.
+    assert_eq!(kinds(&moment(Mode::Alloc, slots(), Vec::new())), (5 + 10, 0, 0));
+}
+
+fn sampled(slots: Vec<SlotState>, sites: Vec<SiteCounts>) -> Moment {
+    Moment { sample_bytes: 1024, was_sampled: true, ..moment(Mode::Live, slots, sites) }
+}
+
+/// Check that a sampled site has estimates, their standard errors and intervals, from the sums of the kernel side.
+#[test]
+fn sums_of_samples_become_estimates_with_their_errors() {
+    let moment = sampled(vec![slot(0, true, &[])], vec![sampled_site(1, 0)]);
+    let snapshot = snapshot(&[(1, stack(&[10, 20], StopReason::Depth))], moment, &Filter::default());
+    let site = &snapshot.sites[0];
+    assert_eq!((site.alloc_objects, site.alloc_bytes, site.free_objects), (500, 40_000, Some(250)));
+    assert_eq!((site.inuse_objects, site.inuse_bytes), (Some(250), Some(20_000)));
+    assert_eq!((site.samples, site.inuse_samples), (40, Some(20)));
+    let errors = &site.standard_error;
+    let close = |seen: f64, variance: f64| {
+        assert!((seen - variance.sqrt()).abs() < 1e-9, "{seen}² is not {variance}");
+    };
+    close(errors.alloc_objects, 4096.5);
+    close(errors.alloc_bytes, 5.0 * 4_294_967_296.0);
+    close(errors.inuse_objects.expect("mode live"), 2049.0);
+    close(errors.inuse_bytes.expect("mode live"), 4.0 * 4_294_967_296.0);
+    let intervals = site.interval_95.expect("sampled");
+    // 40 samples: the normal interval. 20 in use: one that is wider above than below.
+    let [low, high] = intervals.alloc_objects;
+    assert!((500.0 - low - (high - 500.0)).abs() < 1e-6, "{low} … {high}");
+    let [low, high] = intervals.inuse_objects.expect("mode live");
+    assert!(0.0 < low && low < 250.0 && high - 250.0 > 250.0 - low, "{low} … {high}");
+    assert_eq!(snapshot.quality.truncated["depth"], 40, "stacks that were walked");
+}
+
+/// Check that a sampled moment is said to be one, and what nobody knows then is not a number.
+#[test]
+fn a_sampled_moment_is_sampled_and_knows_no_unmatched_frees() {
+    let events = [(Counter::FreesUnmatched, 5), (Counter::EarlyReturn, 5)];
+    let calibration = SiteCounts { samples: 4000, ..site(2, 255, 4000) };
+    let moment = sampled(vec![slot(0, true, &events)], vec![sampled_site(1, 0), calibration]);
+    let snapshot = snapshot(&[], moment, &Filter::default());
+    let quality = &snapshot.quality;
+    assert_eq!((quality.verdict, quality.sampled), (Verdict::Sampled, 40));
+    assert_eq!((quality.frees_unmatched, quality.returns_without_entry), (None, None));
+    assert!(snapshot.is_sampled());
+    let totals = &snapshot.targets[0].totals;
+    // Counted, all of them: attempts, and frees of blocks that are known or not.
+    assert_eq!((totals.alloc_objects, totals.alloc_bytes, totals.free_objects), (5, 500, Some(4)));
+    assert_eq!(
+        (totals.inuse_objects, totals.inuse_bytes, totals.free_bytes),
+        (Some(250), Some(20_000), Some(20_000))
+    );
+    let names: Vec<&str> = totals.standard_error.keys().map(String::as_str).collect();
+    assert_eq!(names, ["free_bytes", "inuse_bytes", "inuse_objects"]);
+    assert!((totals.standard_error["free_bytes"] - 65_536.0).abs() < 1e-9);
+}
+
+/// Check that a moment in which every allocation was walked has neither errors nor a self-check.
+#[test]
+fn an_exact_moment_has_nothing_that_sampling_adds() {
+    let moment = moment(Mode::Live, vec![slot(0, true, &[])], vec![site(1, 0, 4)]);
+    let snapshot = snapshot(&[], moment, &Filter::default());
+    let site = &snapshot.sites[0];
+    assert_eq!((site.standard_error.alloc_bytes, site.standard_error.inuse_bytes), (0.0, Some(0.0)));
+    assert_eq!((site.interval_95, site.inuse_samples, snapshot.quality.self_check), (None, None, None));
+    assert!(snapshot.targets[0].totals.standard_error.is_empty());
+    assert!(!snapshot.is_sampled());
+}
+
+/// Check that the estimates of all sites are held against the totals, without what failed.
+#[test]
+fn self_check_compares_the_estimates_with_the_totals() {
+    let filter =
+        Filter { include: Some(regex::Regex::new("nothing").expect("a pattern")), ..Filter::default() };
+    let check = |mode, failed| {
+        let mut slots = vec![slot(0, true, &[])];
+        slots[0].counts.functions[0] = FunctionCounts { calls: 564, bytes: 40_000, failed };
+        let moment = Moment { mode, ..sampled(slots, vec![sampled_site(1, 0)]) };
+        let snapshot = snapshot(&[], moment, &filter);
+        assert_eq!(snapshot.sites, [], "the filter does not matter");
+        snapshot.quality.self_check.expect("sampled")
+    };
+    let all = check(Mode::Live, 0);
+    assert_eq!((all.alloc_objects.exact, all.alloc_objects.estimated), (564, 500));
+    let deviation = all.alloc_objects.deviation.expect("there is a standard error");
+    assert!((deviation + 64.0 / 4096.5_f64.sqrt()).abs() < 1e-9, "{deviation}");
+    assert_eq!(all.alloc_bytes.expect("nothing failed").deviation, Some(0.0));
+    let failed = check(Mode::Live, 64);
+    assert_eq!((failed.alloc_objects.exact, failed.alloc_bytes), (500, None));
+    assert_eq!(check(Mode::Alloc, 0).alloc_objects.exact, 564);
 }

@@ -46,7 +46,9 @@ pub struct ProbePoint {
     pub role: Role,
     /// Its code has a way to jump into another probed function, which then sees this one's caller.
     pub may_tail_jump: bool,
-    /// When glibc takes that way; `None` is never, or unknown.
+    /// Its code has a way, by calls too, into another probed function, whose call is then a part of this one's.
+    pub is_outer: bool,
+    /// When glibc jumps there; `None` is never, or unknown.
     pub tail_jump: Option<TailJump>,
     /// The return probe, or why there is none.
     pub returns: Result<ReturnPoint, NoReturn>,
@@ -159,6 +161,7 @@ fn point(body: &Body<'_>, graph: &Graph, mode: Mode) -> ProbePoint {
         argument: signature.argument,
         role: signature.role,
         may_tail_jump: nesting::may_tail_jump(graph, *entry),
+        is_outer: nesting::may_use_another(graph, *entry),
         tail_jump: signature.tail_jump,
         returns: wanted.and_then(|permit| ReturnPoint::new(permit, offset, &placement)),
         note: placement.note.map(|note| note.to_string()),

@@ -20,6 +20,19 @@ pub(super) fn may_tail_jump(graph: &Graph, entry: ElfVaddr) -> bool {
     tail_jumpers(graph).contains(&node.extent.start)
 }
 
+/// Whether a probed function may use another one, by calls and jumps through the allocator's code. What cannot be
+/// looked at may.
+pub(super) fn may_use_another(graph: &Graph, entry: ElfVaddr) -> bool {
+    let Some(node) = graph.at(entry) else { return true };
+    let others = |reached: &BTreeSet<ElfVaddr>| {
+        graph.entries.iter().any(|&other| {
+            let extent = graph.at(other).map(|to| to.extent);
+            extent.is_none_or(|extent| !node.extent.contains(other) && reached.contains(&extent.start))
+        })
+    };
+    others(&reached_from(graph, vec![node]))
+}
+
 /// Code of the allocator, sorted, neighbours joined, at most [`MAX_NESTED`] ranges.
 ///
 /// It is the probed functions' code, and the code of functions between them that nobody outside can call
@@ -63,8 +76,12 @@ fn tail_jumpers(graph: &Graph) -> BTreeSet<ElfVaddr> {
 
 /// First addresses of all functions of the hull to which calls and jumps lead from a probed one.
 fn used_by_probed(graph: &Graph) -> BTreeSet<ElfVaddr> {
+    reached_from(graph, graph.entries.iter().filter_map(|&entry| graph.at(entry)).collect())
+}
+
+/// First addresses of all functions of the hull to which calls and jumps lead, those of the start included.
+fn reached_from<'a>(graph: &'a Graph, mut waiting: Vec<&'a Node>) -> BTreeSet<ElfVaddr> {
     let mut found = BTreeSet::new();
-    let mut waiting: Vec<&Node> = graph.entries.iter().filter_map(|&entry| graph.at(entry)).collect();
     while let Some(node) = waiting.pop() {
         if !found.insert(node.extent.start) {
             continue;

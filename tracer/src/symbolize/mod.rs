@@ -2,95 +2,80 @@
 //!
 //! A stack is located at once, while the process's mappings are known; it gets its names when someone reads it.
 
+mod addresses;
 pub mod call_site;
 pub mod native;
-
-use std::sync::Arc;
+mod places;
 
 use tracer_ebpf::abi::StopReason;
 
 use crate::collect::NewStack;
-use crate::target::mappings::{Backing, MappedFile, Mappings};
+use crate::target::mappings::Mappings;
 
+use addresses::Known;
+
+pub use addresses::AddressCache;
 pub use native::Symbolizer;
-
-/// Where a return address lies.
-#[derive(Clone, Debug)]
-pub enum Place {
-    /// In a file, at an offset.
-    File {
-        /// The file.
-        file: Arc<MappedFile>,
-        /// Offset of the address in it.
-        file_offset: u64,
-    },
-    /// In no file that can be read.
-    Elsewhere {
-        /// What stands there.
-        module: Option<String>,
-        /// Why there is no name.
-        reason: &'static str,
-    },
-}
-
-/// A return address with its place.
-#[derive(Clone, Debug)]
-pub struct Located {
-    /// In the process.
-    pub address: u64,
-    /// Where it lies.
-    pub place: Place,
-}
+pub use places::{Located, Place, PlaceId};
 
 /// A stack whose frames have places, and none of which is garbage.
 #[derive(Clone, Debug)]
 pub struct Stack {
-    /// Leaf first.
-    pub frames: Vec<Located>,
+    /// Leaf first; [`Symbolizer::frames`] names them.
+    pub frames: Box<[PlaceId]>,
     /// Why it ends there.
     pub stop: StopReason,
 }
 
-/// Locates the frames of a stack, and cuts it before the first one that no call stands before.
-///
-/// The direct caller is known from the probe and stays.
-#[must_use]
-pub fn locate(stack: &NewStack, mappings: &Mappings) -> Stack {
-    let mut frames = Vec::with_capacity(stack.addresses.len());
-    for (depth, &address) in stack.addresses.iter().enumerate() {
-        let place = place(address, mappings);
-        if depth > 0 && !follows_call(&place) {
-            return Stack { frames, stop: StopReason::NoFramePointer };
+/// Whether the mappings that are known are the last word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmapped {
+    /// An address in none of them waits for the next look at them.
+    Waits,
+    /// It is shown as such.
+    Stays,
+}
+
+impl Symbolizer {
+    /// Locates the frames of a stack, and cuts it before the first one that no call stands before; `None` if it
+    /// waits for its mapping.
+    ///
+    /// The direct caller is known from the probe and stays.
+    pub fn locate(
+        &mut self,
+        stack: &NewStack,
+        mappings: &Mappings,
+        cache: &mut AddressCache,
+        unmapped: Unmapped,
+    ) -> Option<Stack> {
+        let mut frames = Vec::with_capacity(stack.addresses.len());
+        let mut stop = stack.stop;
+        for (depth, &address) in stack.addresses.iter().enumerate() {
+            let known = match cache.get(address) {
+                Some(known) => known,
+                None => {
+                    let mapping = mappings.find(address);
+                    if mapping.is_none() && unmapped == Unmapped::Waits {
+                        return None;
+                    }
+                    let known = self.known(Located { address, place: Place::of(address, mapping) });
+                    if mapping.is_some() {
+                        cache.insert(address, known);
+                    }
+                    known
+                }
+            };
+            if depth > 0 && !known.follows_call {
+                stop = StopReason::NoFramePointer;
+                break;
+            }
+            frames.push(known.id);
         }
-        frames.push(Located { address, place });
+        Some(Stack { frames: frames.into(), stop })
     }
-    Stack { frames, stop: stack.stop }
-}
 
-/// Whether every frame of a stack lies in a mapping that is known.
-#[must_use]
-pub fn is_mapped(stack: &NewStack, mappings: &Mappings) -> bool {
-    stack.addresses.iter().all(|&address| mappings.find(address).is_some())
-}
-
-fn place(address: u64, mappings: &Mappings) -> Place {
-    let elsewhere =
-        |module: Option<&str>, reason| Place::Elsewhere { module: module.map(str::to_owned), reason };
-    let Some(mapping) = mappings.find(address) else { return elsewhere(None, "not mapped when it was read") };
-    match &mapping.backing {
-        Backing::File(file) => {
-            Place::File { file: Arc::clone(file), file_offset: address - mapping.start + mapping.file_offset }
-        }
-        Backing::Unopened { path, .. } => elsewhere(Some(path), "the file could not be opened"),
-        Backing::Vdso => elsewhere(Some("[vdso]"), "kernel code in the process"),
-        Backing::Uprobes => elsewhere(Some("[uprobes]"), "the kernel's probe page"),
-        Backing::Anonymous => elsewhere(Some("[anonymous]"), "code written at run time"),
-    }
-}
-
-fn follows_call(place: &Place) -> bool {
-    match place {
-        Place::File { file, file_offset } => call_site::stands_before(&file.file, *file_offset),
-        Place::Elsewhere { .. } => false,
+    fn known(&mut self, located: Located) -> Known {
+        let id = self.place(located);
+        Known { id, follows_call: self.places.follows_call(id) }
     }
 }

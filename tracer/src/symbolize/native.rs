@@ -7,7 +7,8 @@ use std::sync::Arc;
 use blazesym::symbolize::source::{Elf, Source};
 use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized};
 
-use super::{Located, Place};
+use super::places::Places;
+use super::{Located, Place, PlaceId};
 use crate::elf::Image;
 use crate::frame::Frame;
 use crate::target::mappings::MappedFile;
@@ -17,12 +18,18 @@ use crate::unwind::Extents;
 /// Where distributions put separate debug files, by build-id.
 const DEBUG_DIRECTORY: &str = "/usr/lib/debug/.build-id";
 
-/// Finds names, and remembers them.
+/// Finds places and names, and remembers them.
 pub struct Symbolizer {
+    pub(super) places: Places,
     blazesym: blazesym::symbolize::Symbolizer,
     objects: HashMap<(u64, u64), Arc<Object>>,
-    names: HashMap<CodeKey, Arc<[Frame]>>,
+    frames: HashMap<PlaceId, Frames>,
+    /// What has a name has it at whatever address it lies.
+    named: HashMap<CodeKey, Frames>,
 }
+
+/// The functions at a return address: shared by all stacks that pass it.
+type Frames = Arc<[Arc<Frame>]>;
 
 /// A file's identity, and an offset in it.
 type CodeKey = ((u64, u64), u64);
@@ -38,29 +45,43 @@ struct Object {
 impl Default for Symbolizer {
     fn default() -> Self {
         Self {
+            places: Places::default(),
             blazesym: blazesym::symbolize::Symbolizer::builder()
                 .enable_auto_reload(false)
                 .enable_demangling(false)
                 .build(),
             objects: HashMap::new(),
-            names: HashMap::new(),
+            frames: HashMap::new(),
+            named: HashMap::new(),
         }
     }
 }
 
 impl Symbolizer {
+    /// The number of a place.
+    pub fn place(&mut self, located: Located) -> PlaceId {
+        self.places.id(located)
+    }
+
     /// The functions at a return address: those inlined there first, the one that holds the code last.
-    pub fn frames(&mut self, located: &Located) -> Vec<Frame> {
-        let bare = Frame { address: format!("{:#x}", located.address), ..Frame::default() };
-        match &located.place {
-            Place::Elsewhere { module, reason } => {
-                vec![Frame { module: module.clone(), reason: Some((*reason).to_owned()), ..bare }]
-            }
-            Place::File { file, file_offset } => {
-                let named = self.named(file, *file_offset);
-                named.iter().map(|frame| Frame { address: bare.address.clone(), ..frame.clone() }).collect()
-            }
+    pub fn frames(&mut self, id: PlaceId) -> Frames {
+        if let Some(known) = self.frames.get(&id) {
+            return Arc::clone(known);
         }
+        let Located { address, place } = self.places.located(id).clone();
+        let address = format!("{address:#x}");
+        let frames = match place {
+            Place::Elsewhere { module, reason } => [Arc::new(Frame {
+                address,
+                module: module.as_deref().map(str::to_owned),
+                reason: Some(reason.to_owned()),
+                ..Frame::default()
+            })]
+            .into(),
+            Place::File { file, file_offset } => self.in_file(&file, file_offset, address),
+        };
+        self.frames.insert(id, Arc::clone(&frames));
+        frames
     }
 
     /// Build-id of a file.
@@ -68,20 +89,24 @@ impl Symbolizer {
         self.object(file).build_id.clone()
     }
 
-    fn named(&mut self, file: &MappedFile, file_offset: u64) -> Arc<[Frame]> {
+    fn in_file(&mut self, file: &MappedFile, file_offset: u64, address: String) -> Frames {
         let key = (file.identity, file_offset);
-        if let Some(known) = self.names.get(&key) {
-            return Arc::clone(known);
+        if let Some(known) = self.named.get(&key) {
+            // The same code in another process.
+            let at_address = |frame: &Arc<Frame>| Frame { address: address.clone(), ..Frame::clone(frame) };
+            return known.iter().map(at_address).map(Arc::new).collect();
         }
         let object = self.object(file);
         let base = Frame {
+            address,
             module: Some(file.path.clone()),
             build_id: object.build_id.clone(),
             file_offset: Some(file_offset),
             ..Frame::default()
         };
-        let frames: Arc<[Frame]> = self.look_up(file, &object, file_offset, &base).into();
-        self.names.insert(key, Arc::clone(&frames));
+        let found = self.look_up(file, &object, file_offset, &base);
+        let frames: Frames = found.into_iter().map(Arc::new).collect();
+        self.named.insert(key, Arc::clone(&frames));
         frames
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::hash::{Hash, Hasher};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -23,6 +24,21 @@ pub struct MappedFile {
     pub path: String,
     /// Device and inode.
     pub identity: (u64, u64),
+}
+
+/// The same file, whatever name it was opened by.
+impl PartialEq for MappedFile {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity == other.identity
+    }
+}
+
+impl Eq for MappedFile {}
+
+impl Hash for MappedFile {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity.hash(state);
+    }
 }
 
 impl MappedFile {
@@ -137,6 +153,23 @@ impl Mappings {
     #[must_use]
     pub fn trampoline(&self) -> Option<u64> {
         self.0.iter().find(|mapping| matches!(mapping.backing, Backing::Uprobes)).map(|mapping| mapping.start)
+    }
+
+    /// The code of the program itself: the lowest file, wherever the kernel places programs.
+    #[must_use]
+    pub fn program_text(&self) -> Range {
+        let of_file = |mapping: &&Mapping| matches!(mapping.backing, Backing::File(_));
+        let lowest = self.0.iter().find(of_file);
+        lowest.map_or_else(Range::default, |mapping| Range { start: mapping.start, end: mapping.end })
+    }
+
+    /// The first code of a file.
+    #[must_use]
+    pub fn text_of(&self, file: &MappedFile) -> Range {
+        let is_it =
+            |mapping: &&Mapping| matches!(&mapping.backing, Backing::File(of) if of.path == file.path);
+        let first = self.0.iter().find(is_it);
+        first.map_or_else(Range::default, |mapping| Range { start: mapping.start, end: mapping.end })
     }
 
     /// At most `limit` sorted ranges that cover all code: the closest neighbours are merged.

@@ -9,13 +9,17 @@ use inferno::flamegraph::{self, color};
 use crate::model::snapshot::{CallSite, Dimension, Snapshot, Target};
 use crate::view::{frame, known, words};
 
-/// Writes one line per stack, sorted, stacks without weight left out.
+/// Writes one line per stack, sorted, stacks without weight left out. Estimates are said to be such in a comment,
+/// the last line, which readers of the format skip: it does not end with a number.
 ///
 /// # Errors
 /// Only those of the writer.
 pub fn write_folded(snapshot: &Snapshot, dimension: Dimension, out: &mut dyn Write) -> io::Result<()> {
     for (stack, weight) in fold(snapshot, known(snapshot.mode, dimension)) {
         writeln!(out, "{stack} {weight}")?;
+    }
+    if snapshot.is_sampled() {
+        writeln!(out, "# {}: weights are estimates", words::sampling(snapshot))?;
     }
     Ok(())
 }
@@ -28,13 +32,15 @@ pub fn write_folded(snapshot: &Snapshot, dimension: Dimension, out: &mut dyn Wri
 pub fn write_svg(snapshot: &Snapshot, dimension: Dimension, out: &mut dyn Write) -> io::Result<()> {
     let dimension = known(snapshot.mode, dimension);
     let stacks = fold(snapshot, dimension);
-    let title = format!("{} of {}", capital(words::dimension(dimension)), subject(&snapshot.targets));
+    let estimated = if snapshot.is_sampled() { ", estimated from samples" } else { "" };
+    let title =
+        format!("{} of {}{estimated}", capital(words::dimension(dimension)), subject(&snapshot.targets));
     let subtitle = subtitle(snapshot);
     if stacks.is_empty() {
         let sentence = format!("No call site has {} in this profile.", words::dimension(dimension));
         return write_empty(&title, &subtitle, &sentence, out);
     }
-    let lines: Vec<String> = stacks.iter().map(|(stack, weight)| format!("{stack} {weight}")).collect();
+    let lines: Vec<String> = stacks.into_iter().map(|(stack, weight)| format!("{stack} {weight}")).collect();
     let mut options = flamegraph::Options::default();
     options.title = title;
     options.subtitle = Some(subtitle);
@@ -73,7 +79,7 @@ fn stack(site: &CallSite, root: Option<String>) -> String {
         (None, true) => Some("[no stack]".to_owned()),
         (None, false) => None,
     };
-    let frames = site.frames.iter().rev().map(frame::name);
+    let frames = site.frames.iter().rev().map(|frame| frame::name(frame));
     root.into_iter().chain(cut).chain(frames).map(|name| plain(&name)).collect::<Vec<_>>().join(";")
 }
 
@@ -164,6 +170,15 @@ mod tests {
     fn mode_alloc_weighs_by_allocations() {
         let alloc = sample::alloc_mode();
         assert_eq!(folded(&alloc, Dimension::InuseSpace), folded(&alloc, Dimension::AllocSpace));
+    }
+
+    #[test]
+    fn estimates_are_said_to_be_such() {
+        let text = folded(&sample::sampled(), Dimension::InuseSpace);
+        assert!(text.ends_with("\n# a sample every 512 KiB: weights are estimates\n"), "{text}");
+        let title = "In-use bytes of leaky (pid 4242), estimated from samples";
+        assert!(svg(&sample::sampled(), Dimension::InuseSpace).contains(title));
+        assert!(!svg(&sample::sample(), Dimension::InuseSpace).contains("estimated from"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A frame as text: its name, its place, what of a long name matters, and which frame tells most.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::snapshot::Frame;
@@ -166,8 +167,8 @@ fn elide(name: &str, open: char, close: char, keep: usize) -> String {
 /// The frame that tells most: the first named one that does not allocate on behalf of others, else the first
 /// named one, else the first. `None` if there is no frame.
 #[must_use]
-pub fn telling(frames: &[Frame]) -> Option<usize> {
-    let named = |frame: &Frame| frame.function.is_some();
+pub fn telling(frames: &[Arc<Frame>]) -> Option<usize> {
+    let named = |frame: &Arc<Frame>| frame.function.is_some();
     frames
         .iter()
         .position(|frame| frame.function.as_deref().is_some_and(|function| !is_plumbing(function)))
@@ -231,7 +232,8 @@ mod tests {
     #[test]
     fn telling_frame_lies_above_those_that_allocate_for_others() {
         let check = |functions: &[&str], expect: &str| {
-            let frames: Vec<Frame> = functions.iter().map(|function| named(function)).collect();
+            let frames: Vec<Arc<Frame>> =
+                functions.iter().map(|function| Arc::new(named(function))).collect();
             assert_eq!(telling(&frames).map(|at| functions[at]), Some(expect), "{functions:?}");
         };
         for (functions, expect) in [

@@ -2,10 +2,17 @@
 
 use std::io::{self, Read, Write};
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::snapshot::{SCHEMA, Snapshot};
 use crate::view::read::ReadError;
+
+/// What every version of the document has.
+#[derive(Deserialize)]
+struct Head {
+    schema: Option<Value>,
+}
 
 /// Writes the document, indented, with a newline at the end.
 ///
@@ -23,10 +30,9 @@ pub fn write(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
 pub fn read(input: &mut dyn Read) -> Result<Snapshot, ReadError> {
     let mut text = Vec::new();
     input.read_to_end(&mut text)?;
-    let document: Value = serde_json::from_slice(&text)?;
     // The schema first: a field that is missing in another version is not the reader's first question.
-    match document.get("schema") {
-        Some(Value::String(schema)) if schema == SCHEMA => Ok(serde_json::from_value(document)?),
+    match serde_json::from_slice::<Head>(&text)?.schema {
+        Some(Value::String(schema)) if schema == SCHEMA => Ok(serde_json::from_slice(&text)?),
         Some(found) => Err(ReadError::Schema { found: found.to_string() }),
         None => Err(ReadError::Schema { found: "missing".to_owned() }),
     }

@@ -70,7 +70,7 @@ pub fn write(format: Format, snapshot: &Snapshot, options: &Options, out: &mut d
     match format {
         Format::Table => table::write(snapshot, options, out),
         Format::Json => json::write(snapshot, out),
-        Format::Pprof => pprof::write(snapshot, options.dimension, out),
+        Format::Pprof => pprof::write(snapshot, out),
         Format::Folded => flamegraph::write_folded(snapshot, options.dimension, out),
         Format::Svg => flamegraph::write_svg(snapshot, options.dimension, out),
     }

@@ -10,7 +10,6 @@ use flate2::write::GzEncoder;
 use prost::Message;
 
 use crate::model::snapshot::{Dimension, Snapshot};
-use crate::view::known;
 use crate::view::read::ReadError;
 
 mod comment;
@@ -28,6 +27,9 @@ const SAMPLE_TYPES: [(Dimension, &str); 4] = [
     (Dimension::InuseSpace, "bytes"),
 ];
 
+/// What readers show first, in every mode: profiles of one service can be compared, whatever mode each is of.
+const DEFAULT: Dimension = Dimension::InuseSpace;
+
 /// Label with the process.
 const PID: &str = "pid";
 /// Label with the reason why a stack ends early.
@@ -40,12 +42,12 @@ const UNKNOWN: &str = "[unknown]";
 /// Bytes that a profile may take in memory: a small file must not be able to fill it.
 const UNPACKED_BYTES_MAX: u64 = 1 << 30;
 
-/// Writes the profile. The dimension becomes the one that readers show first.
+/// Writes the profile.
 ///
 /// # Errors
 /// Only those of the writer.
-pub fn write(snapshot: &Snapshot, dimension: Dimension, out: &mut dyn Write) -> io::Result<()> {
-    let profile = encode::profile(snapshot, known(snapshot.mode, dimension));
+pub fn write(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
+    let profile = encode::profile(snapshot);
     let mut gzip = GzEncoder::new(out, Compression::default());
     gzip.write_all(&profile.encode_to_vec())?;
     gzip.finish()?.flush()

@@ -51,7 +51,6 @@ pub fn open(bytes: &[u8]) -> Result<Snapshot, ReadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::snapshot::Dimension;
     use crate::view::sample;
 
     #[test]
@@ -59,7 +58,7 @@ mod tests {
         let snapshot = sample::sample();
         let (mut text, mut profile) = (Vec::new(), Vec::new());
         json::write(&snapshot, &mut text).unwrap();
-        pprof::write(&snapshot, Dimension::InuseSpace, &mut profile).unwrap();
+        pprof::write(&snapshot, &mut profile).unwrap();
         assert_eq!(open(&text).unwrap(), snapshot);
         assert_eq!(open(&profile).unwrap().sites.len(), snapshot.sites.len());
         assert!(open(b"").unwrap_err().to_string().contains("empty"));

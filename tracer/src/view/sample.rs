@@ -1,10 +1,11 @@
 //! Snapshots for the tests of the views: small, with everything that is hard to show.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::snapshot::{
-    Allocator, CallSite, Frame, FunctionTotals, Host, Mode, Overhead, Probe, Quality, SCHEMA, SiteErrors,
-    SizeBucket, Snapshot, Target, Tool, Totals, Verdict,
+    Allocator, CallSite, Comparison, Frame, FunctionTotals, Host, Mode, Overhead, Probe, Quality, SCHEMA,
+    SelfCheck, SiteErrors, SiteIntervals, SizeBucket, Snapshot, Target, Tool, Totals, Verdict,
 };
 
 const EXE: &str = "/srv/leaky/bin/leaky";
@@ -24,6 +25,7 @@ pub(crate) fn sample() -> Snapshot {
         frees_unmatched: Some(17),
         pending_unreturned: 1,
         returns_without_entry: Some(2),
+        self_check: None,
         attach_failures: BTreeMap::new(),
         notes: vec!["realloc is single-stepped: its first instructions cannot be emulated".to_owned()],
         verdict: Verdict::Exact,
@@ -40,7 +42,13 @@ pub(crate) fn sample() -> Snapshot {
         labels: labels(&[("service", "shop")]),
         targets: vec![target(4242, "leaky", &sites)],
         sites,
-        overhead: Overhead { hits: 6201, ns_per_hit: 570.0, target_cpu_ratio: Some(0.0023) },
+        overhead: Overhead {
+            hits: 6201,
+            ns_per_hit: 570.0,
+            target_cpu_ratio: Some(0.0023),
+            hit_costs: None,
+            map_bytes: Some(65_635_936),
+        },
         quality,
     }
 }
@@ -50,6 +58,7 @@ pub(crate) fn two_targets() -> Snapshot {
     let mut snapshot = sample();
     let mut moved = leak(4343);
     for frame in &mut moved.frames {
+        let frame = Arc::make_mut(frame);
         let address = u64::from_str_radix(&frame.address[2..], 16).expect("an address");
         frame.address = format!("{:#x}", address + 0x10_0000);
     }
@@ -87,19 +96,42 @@ pub(crate) fn alloc_mode() -> Snapshot {
     snapshot
 }
 
-/// Sampled, with standard errors.
+/// Sampled, with standard errors: one site of many samples, one of few.
 pub(crate) fn sampled() -> Snapshot {
     let mut snapshot = sample();
     snapshot.sample_bytes = 512 << 10;
     snapshot.quality.verdict = Verdict::Sampled;
-    snapshot.quality.frees_unmatched = None;
-    for site in &mut snapshot.sites {
-        site.samples = 24;
-        site.standard_error.inuse_bytes = site.inuse_bytes.map(|bytes| bytes as f64 * 0.25);
-        site.standard_error.alloc_bytes = site.alloc_bytes as f64 * 0.25;
+    snapshot.quality.sampled = 84;
+    (snapshot.quality.frees_unmatched, snapshot.quality.returns_without_entry) = (None, None);
+    for (site, samples) in snapshot.sites.iter_mut().zip([60, 4]) {
+        (site.samples, site.inuse_samples) = (samples + 20, Some(samples));
+        let (objects, bytes) = (site.inuse_objects.unwrap_or(0) as f64, site.inuse_bytes.unwrap_or(0) as f64);
+        site.standard_error = SiteErrors {
+            alloc_objects: site.alloc_objects as f64 * 0.125,
+            alloc_bytes: site.alloc_bytes as f64 * 0.125,
+            inuse_objects: Some(objects * 0.25),
+            inuse_bytes: Some(bytes * 0.25),
+        };
+        let around = |value: f64| [value * 0.5, value * 2.0];
+        site.interval_95 = Some(SiteIntervals {
+            alloc_objects: around(site.alloc_objects as f64),
+            alloc_bytes: around(site.alloc_bytes as f64),
+            inuse_objects: Some(around(objects)),
+            inuse_bytes: Some(around(bytes)),
+        });
     }
     let totals = &mut snapshot.targets[0].totals;
     totals.standard_error.insert("inuse_bytes".to_owned(), totals.inuse_bytes.unwrap_or(0) as f64 * 0.03125);
+    let compare = |exact: u64, estimated: u64, standard_error: f64| Comparison {
+        exact,
+        estimated,
+        standard_error,
+        deviation: Some((estimated as f64 - exact as f64) / standard_error),
+    };
+    snapshot.quality.self_check = Some(SelfCheck {
+        alloc_objects: compare(3100, 3340, 200.0),
+        alloc_bytes: Some(compare(13_064_000, 12_500_000, 705_000.0)),
+    });
     snapshot
 }
 
@@ -128,9 +160,11 @@ fn leak(pid: u32) -> CallSite {
             inuse_bytes: Some(0.0),
             ..SiteErrors::default()
         },
+        interval_95: None,
         samples: 2100,
+        inuse_samples: None,
         truncated: None,
-        frames: vec![
+        frames: [
             frame(
                 0x7fff_f7ca_1017,
                 "operator new(unsigned long)",
@@ -156,7 +190,9 @@ fn leak(pid: u32) -> CallSite {
             at(frame(0x5555_5555_5c10, "main", EXE, 0x1c10), "/srv/leaky/src/main.cpp", 12),
             frame(0x7fff_f782_724a, "__libc_start_call_main", LIBC, 0x2724a),
             frame(0x5555_5555_5a01, "_start", EXE, 0x1a01),
-        ],
+        ]
+        .map(Arc::new)
+        .into(),
     }
 }
 
@@ -174,9 +210,13 @@ fn cut(pid: u32) -> CallSite {
             inuse_bytes: Some(0.0),
             ..SiteErrors::default()
         },
+        interval_95: None,
         samples: 1000,
+        inuse_samples: None,
         truncated: Some("no_frame_pointer".to_owned()),
-        frames: vec![at(frame(0x5555_5555_7d02, "parse_request", EXE, 0x3d02), "/srv/leaky/src/http.c", 88)],
+        frames: [at(frame(0x5555_5555_7d02, "parse_request", EXE, 0x3d02), "/srv/leaky/src/http.c", 88)]
+            .map(Arc::new)
+            .into(),
     }
 }
 

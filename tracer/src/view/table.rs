@@ -10,6 +10,7 @@ use crate::view::{Options, known};
 use style::Style;
 
 mod header;
+mod precision;
 mod quality;
 mod sites;
 mod style;

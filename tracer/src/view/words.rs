@@ -87,6 +87,7 @@ pub const fn dimension(dimension: Dimension) -> &'static str {
 #[must_use]
 pub fn sampling(snapshot: &Snapshot) -> String {
     match snapshot.sample_bytes {
+        0 if snapshot.is_sampled() => "every allocation now, samples before".to_owned(),
         0 => "every allocation".to_owned(),
         bytes => format!("a sample every {}", crate::units::Bytes(bytes)),
     }
@@ -108,7 +109,10 @@ pub fn verdict_sentence(snapshot: &Snapshot) -> String {
     let quality = &snapshot.quality;
     match quality.verdict {
         Verdict::Exact => "nothing was lost, nothing is estimated".to_owned(),
-        Verdict::Sampled => "nothing was lost; sites are estimates, ± is one standard error".to_owned(),
+        Verdict::Sampled if quality.self_check.is_none() => "all numbers are estimates".to_owned(),
+        Verdict::Sampled => {
+            "nothing was lost; call sites are estimates, totals without ± are exact".to_owned()
+        }
         Verdict::Lossy => {
             let mut parts = Vec::new();
             if quality.lost.values().any(|&count| count > 0) {

@@ -44,15 +44,23 @@ fn fails(name: &'static str, found: String, help: &str) -> Check {
 
 /// Attaches to this process and counts its allocations.
 fn trial(name: &'static str, mode: Mode, kind: Kind) -> (Check, bool) {
-    let load = LoadOptions { max_stacks: 64, max_live: 64, mode, kind, task: None, log: false };
+    let load = LoadOptions { max_stacks: 64, max_live: 4096, mode, kind, task: None, log: false };
     let cost = try_out(&load);
     match cost {
-        Ok(cost) if cost.hits > 0 => {
+        Ok(seen) if seen.counted > 0 => {
+            let costs = seen.costs;
+            let rest = match mode {
+                Mode::Alloc => String::new(),
+                Mode::Live => {
+                    format!(", its return {:.0} ns, a free {:.0} ns", costs.return_ns, costs.free_ns)
+                }
+            };
             let found = format!(
-                "{} probe hits counted on this process by {}, {:.0} ns each",
-                cost.hits,
+                "{} calls counted on this process by {}: an entry costs {:.0} ns{rest}, a walked stack {:.0} ns more",
+                seen.counted,
                 kind.name(),
-                cost.ns_per_hit
+                costs.entry_ns,
+                costs.sample_ns + costs.sample_free_ns,
             );
             (works(name, found), true)
         }
@@ -68,7 +76,7 @@ fn trial(name: &'static str, mode: Mode, kind: Kind) -> (Check, bool) {
     }
 }
 
-fn try_out(load: &LoadOptions) -> Result<calibrate::Cost, String> {
+fn try_out(load: &LoadOptions) -> Result<calibrate::Calibration, String> {
     let mut kernel = Kernel::load(load).map_err(|error| error.to_string())?;
     calibrate::measure(&mut kernel, load.mode).map_err(|failure| failure.to_string())
 }

@@ -64,7 +64,8 @@ pub(super) fn at_loader(session: &mut Session, command: &Command, events: &Event
 
 fn attach(session: &mut Session, pid: u32) -> Result<(), Failure> {
     session.add(Target::open(pid)?, HOLD_AT_EXEC)?;
-    session.count()
+    session.count();
+    Ok(())
 }
 
 /// The loader's file and the offset of its rendezvous function; `None` for a static program.

@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use super::children::Children;
 use super::events::{Event, Events, Signalled};
 use super::messages::Messages;
+use super::pace::Pace;
 use super::session::Session;
 use super::{Failure, output};
 use crate::cli::RunArgs;
@@ -22,8 +23,10 @@ use spawn::{Command, End};
 
 /// Exit code of `run` when the tracer itself fails.
 const TRACER_FAILED: u8 = 125;
-/// How often the new stacks are taken.
-const DRAIN: Duration = Duration::from_millis(20);
+/// How often the processes are looked at, and new children attached to.
+const LOOK: Duration = Duration::from_millis(20);
+/// How often CMD is looked at when it is not traced any more.
+const IDLE: Duration = Duration::from_millis(100);
 
 /// Runs CMD under the tracer; the exit code.
 #[must_use]
@@ -65,7 +68,7 @@ fn try_run(args: &RunArgs, messages: &Messages) -> Result<u8, Failure> {
         // CMD could not be started: its own message is on stderr.
         return command.wait().map(End::code);
     };
-    session.stop()?;
+    session.stop();
     session.detach();
     session.calibrate();
     let progress = messages.spinner("reading symbols");
@@ -86,7 +89,7 @@ fn follow(
     let pid = command.pid();
     hold::before_exec(session, command)?;
     let since = Instant::now();
-    let mut drained = since;
+    let mut pace = Pace::new(LOOK);
     let mut children = Children::default();
     let mut has_started = false;
     let mut is_over = false;
@@ -95,10 +98,10 @@ fn follow(
             // CMD goes on untraced: it is not ours to end.
             is_over = true;
             hold::no_more(session, command)?;
-            session.stop()?;
+            session.stop();
             session.detach();
         }
-        match events.next(DRAIN) {
+        match events.next(if is_over { IDLE } else { pace.wait() }) {
             Event::Ended { pid: ended } if ended == pid => {
                 let end = command.wait()?;
                 session.ended(pid, &end.to_string());
@@ -124,11 +127,12 @@ fn follow(
             Event::Notice(Notice::Loaded { tgid }) => session.mappings_changed(tgid),
             Event::Notice(_) | Event::Tick => {}
         }
-        // By the clock: a target that forks all the time must not keep the ring buffer from being read.
-        if !is_over && drained.elapsed() >= DRAIN {
-            drained = Instant::now();
+        if !is_over && pace.is_due() {
+            pace.took(session.drain());
+        }
+        if !is_over && pace.looks() {
+            session.look();
             children.attach_waiting(session, events, messages);
-            session.drain();
         }
     }
 }

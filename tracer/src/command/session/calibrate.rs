@@ -1,69 +1,104 @@
-//! What one hit costs on this machine: the same programs, attached to this process for a moment.
+//! What one hit of each kind costs on this machine: the same programs, attached to this process for a moment.
+//!
+//! Each cost is a difference of two runs of the same calls: nothing attached, entries and frees, returns too, and
+//! then with every call a sample. Frames are taken from a stack 16 calls deep ([`super::deep_stack`]).
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use tracer_ebpf::abi::{Counter, MAX_SLOTS};
+use tracer_ebpf::abi::{MAX_FUNCTIONS, MAX_SLOTS, MAX_TOTALS};
+use tracer_ebpf::sampling::MAX_SAMPLE_BYTES;
 
+use super::deep_stack;
 use super::image;
 use crate::collect;
 use crate::command::Failure;
 use crate::kernel::Kernel;
+use crate::kernel::attach::Points;
 use crate::mode::Mode;
+use crate::model::HitCosts;
 use crate::options::Choice;
 use crate::target::mappings::{FileCache, Mappings};
 
 /// The last slot is kept for it.
 pub(super) const SLOT: u32 = MAX_SLOTS - 1;
-/// Pairs of malloc and free: enough to be above the clock's noise, a few milliseconds in all.
-const PAIRS: u32 = 4_000;
-const BLOCK_BYTES: usize = 64;
+/// And the last totals.
+pub(super) const FIRST_TOTAL: u32 = MAX_TOTALS - MAX_FUNCTIONS;
+/// Calls of a run: a few milliseconds, far above the clock's noise.
+const CALLS: usize = 2_000;
+/// As most are: several cache lines of sizes, 16 … 1024 bytes.
+const SIZES: [usize; 7] = [16, 32, 64, 128, 256, 512, 1024];
 
 /// What was seen.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cost {
-    /// Hits of entries, returns and frees alike.
-    pub(crate) hits: u64,
-    /// Mean cost of one.
-    pub(crate) ns_per_hit: f64,
+pub(crate) struct Calibration {
+    pub(crate) costs: HitCosts,
+    /// Calls of malloc that the programs have counted: all of them, if they work.
+    pub(crate) counted: u64,
+}
+
+/// CPU time per call of a run, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    malloc_ns: f64,
+    free_ns: f64,
 }
 
 /// Attaches to this process, allocates, and takes the time that the hits took.
-pub(crate) fn measure(kernel: &mut Kernel, mode: Mode) -> Result<Cost, Failure> {
+pub(crate) fn measure(kernel: &mut Kernel, mode: Mode) -> Result<Calibration, Failure> {
     let pid = std::process::id();
     let mut files = FileCache::default();
     let mappings = Mappings::read(pid, &mut files)
         .map_err(|error| anyhow::anyhow!("failed to read this process's mappings: {error}"))?;
     let prepared = image::prepare(&mappings, &Choice::default(), mode, pid)?;
-    let mut settings = prepared.slot(pid, 0, &mappings);
+    let Points { allocating, freeing, returning } = prepared.points(SLOT, FIRST_TOTAL);
+    let entries = Points { allocating, freeing, returning: Vec::new() };
+    let returns = Points { returning, ..Points::default() };
     kernel.set_text(SLOT, &mappings.text_ranges(tracer_ebpf::abi::slot::MAX_TEXT))?;
-    let bare = allocate();
-    let hits_before = hits(kernel, &prepared)?;
-    let links = kernel.attach(pid, &prepared.file.file, &prepared.points(SLOT))?;
-    settings.counting = 1;
-    kernel.set_slot(SLOT, &settings)?;
-    let traced = allocate();
-    settings.counting = 0;
-    kernel.set_slot(SLOT, &settings)?;
-    links.detach();
-    let hits = hits(kernel, &prepared)? - hits_before;
-    let extra = traced.saturating_sub(bare);
-    Ok(Cost { hits, ns_per_hit: if hits > 0 { extra.as_nanos() as f64 / hits as f64 } else { 0.0 } })
-}
-
-fn hits(kernel: &Kernel, prepared: &image::Prepared) -> Result<u64, Failure> {
-    let counts = collect::slot(kernel, SLOT, prepared.functions().len() as u32)?;
-    Ok(counts.event(Counter::Hits))
-}
-
-/// CPU time of this thread for the pairs.
-fn allocate() -> Duration {
-    let started = thread_cpu_time();
-    for _ in 0..PAIRS {
-        drop(black_box(Vec::<u8>::with_capacity(black_box(BLOCK_BYTES))));
+    kernel.set_slot(SLOT, &prepared.slot(pid, 0, MAX_SAMPLE_BYTES, &mappings));
+    let bare = run();
+    let mut links = kernel.attach(pid, &prepared.file.file, &entries)?;
+    kernel.set_counting(SLOT, true);
+    let entered = run();
+    if mode == Mode::Live {
+        links.extend(kernel.attach(pid, &prepared.file.file, &returns)?);
     }
-    thread_cpu_time().saturating_sub(started)
+    let returned = if mode == Mode::Live { run() } else { entered };
+    kernel.set_sample_bytes(SLOT, 0);
+    let sampled = run();
+    kernel.set_counting(SLOT, false);
+    links.detach();
+    let counts =
+        collect::slot(kernel, SLOT, FIRST_TOTAL, prepared.functions().iter().map(|(_, frees)| *frees))?;
+    let costs = HitCosts {
+        entry_ns: (entered.malloc_ns - bare.malloc_ns).max(0.0),
+        return_ns: (returned.malloc_ns - entered.malloc_ns).max(0.0),
+        free_ns: (entered.free_ns - bare.free_ns).max(0.0),
+        sample_ns: (sampled.malloc_ns - returned.malloc_ns).max(0.0),
+        sample_free_ns: (sampled.free_ns - returned.free_ns).max(0.0),
+    };
+    Ok(Calibration { costs, counted: counts.sizes.iter().sum() })
+}
+
+/// Allocates, then frees, twice: the first time warms the allocator and the programs up.
+fn run() -> Run {
+    let mut blocks = Vec::with_capacity(CALLS);
+    let mut last = Run { malloc_ns: 0.0, free_ns: 0.0 };
+    for _ in 0..2 {
+        let started = thread_cpu_time();
+        for call in 0..CALLS {
+            blocks.push(deep_stack::allocate(black_box(SIZES[call % SIZES.len()])));
+        }
+        let allocated = thread_cpu_time();
+        blocks.clear();
+        let per_call = |time: Duration| time.as_nanos() as f64 / CALLS as f64;
+        last = Run {
+            malloc_ns: per_call(allocated.saturating_sub(started)),
+            free_ns: per_call(thread_cpu_time().saturating_sub(allocated)),
+        };
+    }
+    last
 }
 
 fn thread_cpu_time() -> Duration {

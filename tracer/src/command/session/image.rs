@@ -139,7 +139,7 @@ impl Prepared {
     }
 
     /// What the programs must know of the image.
-    pub(super) fn slot(&self, pid: u32, seed: u64, mappings: &Mappings) -> Slot {
+    pub(super) fn slot(&self, pid: u32, seed: u64, sample_bytes: u64, mappings: &Mappings) -> Slot {
         let mut nested = [Range::default(); MAX_NESTED];
         for (to, from) in nested.iter_mut().zip(&self.nested) {
             *to = *from;
@@ -149,7 +149,10 @@ impl Prepared {
             tgid: pid,
             seed,
             trampoline: mappings.trampoline().unwrap_or(TRAMPOLINE),
-            pending_tails: 0,
+            sample_bytes,
+            announced: 0,
+            program: mappings.program_text(),
+            library: mappings.text_of(&self.file),
             nested_hull: Range {
                 start: self.nested.iter().map(|range| range.start).min().unwrap_or(0),
                 end: self.nested.iter().map(|range| range.end).max().unwrap_or(0),
@@ -159,7 +162,7 @@ impl Prepared {
     }
 
     /// Where the programs go, with their cookies.
-    pub(super) fn points(&self, slot: u32) -> Points {
+    pub(super) fn points(&self, slot: u32, first_total: u32) -> Points {
         let mut points = Points::default();
         for (function, point) in self.plan.points.iter().enumerate() {
             let cookie = Cookie {
@@ -168,6 +171,8 @@ impl Prepared {
                 argument: point.argument,
                 shift_bytes: point.placement.shift_bytes,
                 may_tail_jump: point.may_tail_jump && point.tail_jump.is_some(),
+                is_outer: point.is_outer,
+                totals: (first_total as usize + function) as u16,
             }
             .to_bits();
             let entry = EntryPoint { file_offset: point.offset.0, cookie };

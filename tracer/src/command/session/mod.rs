@@ -2,6 +2,7 @@
 
 pub(super) mod calibrate;
 mod choice;
+mod deep_stack;
 pub(super) mod image;
 mod report;
 mod traced;
@@ -16,23 +17,27 @@ use super::events::Events;
 use super::messages::Messages;
 use crate::collect::{self, NewStack};
 use crate::kernel::attach::Links;
-use crate::kernel::{Kernel, LoadOptions, btf, preflight};
+use crate::kernel::{Kernel, LoadOptions, RING_BYTES, btf, preflight};
 use crate::mode::Mode;
-use crate::model::Model;
 use crate::model::snapshot::Snapshot;
+use crate::model::{HitCosts, Model};
 use crate::options::TraceOptions;
-use crate::symbolize::{self, Symbolizer};
+use crate::symbolize::{Symbolizer, Unmapped};
 use crate::target::Target;
 use crate::target::mappings::{FileCache, Mappings};
 use traced::Traced;
 
-/// A new stack waits this many drains at most for its mapping to be read.
-const DRAINS_FOR_MAPPING: u32 = 2;
+/// A new stack waits for this many looks at the mappings at most.
+const LOOKS_FOR_MAPPING: u32 = 2;
+/// New stacks that are decoded at a time.
+const BATCH_BYTES: u64 = 1 << 20;
 
 /// Everything that lives while targets are traced.
 pub struct Session {
     kernel: Kernel,
     mode: Mode,
+    sample_bytes: u64,
+    was_sampled: bool,
     choice: crate::options::Choice,
     seed: u64,
     files: FileCache,
@@ -42,6 +47,7 @@ pub struct Session {
     symbolizer: Symbolizer,
     waiting: Vec<(NewStack, u32)>,
     next_slot: u32,
+    next_total: u32,
     started: Instant,
     counting_since: Option<(jiff::Timestamp, Instant)>,
     counted: Duration,
@@ -49,7 +55,7 @@ pub struct Session {
     stopped_ns: Option<u64>,
     attach_failures: BTreeMap<String, u64>,
     unknown_records: u64,
-    ns_per_hit: f64,
+    hit_costs: Option<HitCosts>,
     notes: Vec<String>,
 }
 
@@ -85,6 +91,8 @@ impl Session {
         Ok(Self {
             kernel: Kernel::load(&load)?,
             mode,
+            sample_bytes: options.sample_bytes,
+            was_sampled: options.sample_bytes > 0,
             choice: options.choice.clone(),
             seed: random_seed(),
             files: FileCache::default(),
@@ -94,13 +102,14 @@ impl Session {
             symbolizer: Symbolizer::default(),
             waiting: Vec::new(),
             next_slot: 0,
+            next_total: 0,
             started: Instant::now(),
             counting_since: None,
             counted: Duration::ZERO,
             stopped_ns: None,
             attach_failures: BTreeMap::new(),
             unknown_records: 0,
-            ns_per_hit: 0.0,
+            hit_costs: None,
             notes,
         })
     }
@@ -183,22 +192,25 @@ impl Session {
             self.count_failure(&format!("{rival} defines malloc too and is not traced"));
         }
         let slot = self.next_slot;
-        if slot >= calibrate::SLOT {
+        let first_total = self.next_total;
+        let next_total = first_total + prepared.functions().len() as u32;
+        if slot >= calibrate::SLOT || next_total > calibrate::FIRST_TOTAL {
             return Err(anyhow::anyhow!(
-                "no slot left for process {pid}: one tracer follows {} images",
-                calibrate::SLOT
+                "no slot left for process {pid}: one tracer follows {} images with {} functions",
+                calibrate::SLOT,
+                calibrate::FIRST_TOTAL
             )
             .into());
         }
         self.next_slot += 1;
-        let settings = prepared.slot(pid, self.seed, &mappings);
-        self.kernel.set_slot(slot, &settings)?;
+        self.next_total = next_total;
+        self.kernel.set_slot(slot, &prepared.slot(pid, self.seed, self.sample_bytes, &mappings));
         self.kernel.set_text(slot, &mappings.text_ranges(tracer_ebpf::abi::slot::MAX_TEXT))?;
         self.kernel.follow(pid, Followed { slot, hold })?;
-        let points = prepared.points(slot);
+        let points = prepared.points(slot, first_total);
         let links = self.kernel.attach(pid, &prepared.file.file, &points)?;
         let allocator = prepared.describe(self.kernel.kind());
-        self.traced[index].begin_image(slot, settings, mappings, links, &prepared, allocator);
+        self.traced[index].begin_image((slot, first_total), mappings, links, &prepared, allocator);
         Ok(())
     }
 
@@ -210,56 +222,72 @@ impl Session {
     }
 
     /// Begins to count in every image that does not yet.
-    ///
-    /// # Errors
-    ///
-    /// The kernel refuses.
-    pub fn count(&mut self) -> Result<(), Failure> {
+    pub fn count(&mut self) {
         for traced in &mut self.traced {
-            traced.set_counting(&mut self.kernel, true)?;
+            traced.set_counting(&self.kernel, true);
         }
         self.counting_since.get_or_insert_with(|| (jiff::Timestamp::now(), Instant::now()));
-        Ok(())
+    }
+
+    /// Changes the mean bytes between samples, from now on; 0 is every allocation. Numbers stay unbiased: each
+    /// sample carries the weight of its own time.
+    pub fn set_sample_bytes(&mut self, sample_bytes: u64) {
+        self.sample_bytes = sample_bytes;
+        self.was_sampled |= sample_bytes > 0;
+        for traced in &self.traced {
+            traced.set_sample_bytes(&self.kernel, sample_bytes);
+        }
     }
 
     /// Stops counting: from here on the numbers stand still.
-    ///
-    /// # Errors
-    ///
-    /// The kernel refuses.
-    pub fn stop(&mut self) -> Result<(), Failure> {
+    pub fn stop(&mut self) {
         if let Some((_, since)) = self.counting_since {
             self.counted = since.elapsed();
         }
         self.stopped_ns = Some(report::monotonic_ns());
         for traced in &mut self.traced {
             traced.update_usage();
-            traced.set_counting(&mut self.kernel, false)?;
+            traced.set_counting(&self.kernel, false);
         }
+        // The probes are silent: what a ring buffer holds is all there is.
         self.drain();
         for (stack, _) in std::mem::take(&mut self.waiting) {
-            self.locate(&stack);
+            self.locate(&stack, Unmapped::Stays);
         }
-        Ok(())
     }
 
-    /// Takes what is new since the last time.
-    pub fn drain(&mut self) {
+    /// Takes the stacks that are new since the last time, one ring buffer full at most; their bytes.
+    pub fn drain(&mut self) -> u64 {
         self.kernel.flush_log();
-        let batch = collect::stacks(&mut self.kernel);
-        self.unknown_records += batch.unknown_records;
-        let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.extend(batch.stacks.into_iter().map(|stack| (stack, 0)));
-        for (stack, drains) in waiting {
-            if drains >= DRAINS_FOR_MAPPING || self.is_mapped(&stack) {
-                self.locate(&stack);
-            } else {
-                self.waiting.push((stack, drains + 1));
+        let mut bytes = 0;
+        loop {
+            let batch = collect::stacks(&mut self.kernel, BATCH_BYTES);
+            self.unknown_records += batch.unknown_records;
+            for stack in batch.stacks {
+                if !self.locate(&stack, Unmapped::Waits) {
+                    self.waiting.push((stack, 0));
+                }
+            }
+            bytes += batch.bytes;
+            if batch.bytes < BATCH_BYTES || bytes >= RING_BYTES {
+                break;
             }
         }
+        bytes
+    }
+
+    /// Looks at the processes: at their mappings, if a stack waits for them, and at what they use.
+    pub fn look(&mut self) {
         if !self.waiting.is_empty() {
             for index in 0..self.traced.len() {
                 self.refresh_mappings(index);
+            }
+            for (stack, looks) in std::mem::take(&mut self.waiting) {
+                let looks = looks + 1;
+                let is_last = looks >= LOOKS_FOR_MAPPING;
+                if !self.locate(&stack, if is_last { Unmapped::Stays } else { Unmapped::Waits }) {
+                    self.waiting.push((stack, looks));
+                }
             }
         }
         for traced in &mut self.traced {
@@ -283,18 +311,16 @@ impl Session {
         }
     }
 
-    fn is_mapped(&self, stack: &NewStack) -> bool {
-        self.traced
-            .iter()
-            .find_map(|traced| traced.mappings_of(stack.slot))
-            .is_some_and(|mappings| symbolize::is_mapped(stack, mappings))
-    }
-
-    fn locate(&mut self, stack: &NewStack) {
-        let mappings = self.traced.iter().find_map(|traced| traced.mappings_of(stack.slot));
-        if let Some(mappings) = mappings {
-            self.model.learn(stack.key, symbolize::locate(stack, mappings));
-        }
+    /// Remembers a stack with its places; false if it waits for its mapping.
+    fn locate(&mut self, stack: &NewStack, unmapped: Unmapped) -> bool {
+        let Some(known) = self.traced.iter_mut().find_map(|traced| traced.code_of(stack.slot)) else {
+            return true;
+        };
+        let Some(located) = self.symbolizer.locate(stack, known.mappings, known.cache, unmapped) else {
+            return false;
+        };
+        self.model.learn(stack.key, located);
+        true
     }
 
     /// Whether all targets have ended.
@@ -343,7 +369,7 @@ impl Session {
     /// Measures what one hit costs here, on this process, once the targets are free again.
     pub fn calibrate(&mut self) {
         match calibrate::measure(&mut self.kernel, self.mode) {
-            Ok(cost) => self.ns_per_hit = cost.ns_per_hit,
+            Ok(calibration) => self.hit_costs = Some(calibration.costs),
             Err(failure) => self.notes.push(format!("the cost of a hit was not measured: {failure}")),
         }
     }

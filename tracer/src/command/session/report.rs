@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::Session;
 use crate::collect;
 use crate::command::Failure;
+use crate::kernel::memory;
 use crate::mode::Mode;
 use crate::model::snapshot::Host;
-use crate::model::{Moment, SlotState, TargetState};
+use crate::model::{Ages, Moment, SlotState, TargetState};
 use crate::options::TraceOptions;
 
 /// Reads the counts of every slot and site.
@@ -22,13 +23,25 @@ pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Mo
                 index: image.slot,
                 is_last_image: position == last,
                 functions: image.functions.clone(),
-                counts: collect::slot(&session.kernel, image.slot, image.functions.len() as u32)?,
+                counts: collect::slot(
+                    &session.kernel,
+                    image.slot,
+                    image.first_total,
+                    image.functions.iter().map(|(_, frees)| *frees),
+                )?,
             })
         });
         let slots = slots.collect::<Result<Vec<_>, Failure>>()?;
         targets.push(TargetState { target: traced.describe(build_id), slots });
     }
-    let live = if session.mode == Mode::Live { collect::live_blocks(&session.kernel)? } else { Vec::new() };
+    let now_ns = session.stopped_ns.unwrap_or_else(monotonic_ns);
+    let ages = match session.mode {
+        Mode::Live => {
+            let old = options.filter.older_than.unwrap_or_default();
+            Ages::of(collect::live_blocks(&session.kernel), now_ns, old)
+        }
+        Mode::Alloc => Ages::default(),
+    };
     let attached = match session.counting_since {
         Some(_) if session.counted > Duration::ZERO => session.counted,
         Some((_, since)) => since.elapsed(),
@@ -39,19 +52,21 @@ pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Mo
         duration: session.started.elapsed(),
         attached,
         mode: session.mode,
+        sample_bytes: session.sample_bytes,
+        was_sampled: session.was_sampled,
         labels: options.labels.clone(),
         host: host(),
         targets,
-        sites: collect::sites(&session.kernel)?,
-        live,
-        now_ns: session.stopped_ns.unwrap_or_else(monotonic_ns),
+        sites: collect::sites(&session.kernel),
+        ages,
         calls_in_flight: if session.mode == Mode::Live {
-            session.kernel.calls_in_flight()?.len() as u64
+            session.traced.iter().map(|traced| session.kernel.calls_in_flight(traced.pid())).sum()
         } else {
             0
         },
         unknown_records: session.unknown_records,
-        ns_per_hit: session.ns_per_hit,
+        hit_costs: session.hit_costs,
+        map_bytes: memory::map_bytes(),
         attach_failures: session.attach_failures.clone(),
         notes: session.notes.clone(),
     })

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use tracer_ebpf::abi::Slot;
 use tracer_ebpf::abi::slot::MAX_TEXT;
 
 use super::image::Prepared;
+use crate::kernel::Kernel;
 use crate::kernel::attach::Links;
-use crate::kernel::{Kernel, KernelError};
 use crate::model::snapshot;
+use crate::symbolize::AddressCache;
 use crate::target::mappings::Mappings;
 use crate::target::{Target, Usage};
 
@@ -26,12 +26,20 @@ pub(super) struct Traced {
 /// One image of it.
 pub(super) struct ImageState {
     pub(super) slot: u32,
+    pub(super) first_total: u32,
     pub(super) functions: Vec<(String, bool)>,
     pub(super) allocator: snapshot::Allocator,
-    settings: Slot,
     mappings: Mappings,
+    addresses: AddressCache,
     links: Links,
+    counting: bool,
     ended: bool,
+}
+
+/// What is known of an image's code.
+pub(super) struct Code<'a> {
+    pub(super) mappings: &'a Mappings,
+    pub(super) cache: &'a mut AddressCache,
 }
 
 impl Traced {
@@ -55,8 +63,7 @@ impl Traced {
     /// Takes up the image that the process runs now.
     pub(super) fn begin_image(
         &mut self,
-        slot: u32,
-        settings: Slot,
+        (slot, first_total): (u32, u32),
         mappings: Mappings,
         links: Links,
         prepared: &Prepared,
@@ -72,11 +79,13 @@ impl Traced {
         }
         self.images.push(ImageState {
             slot,
+            first_total,
             functions: prepared.functions(),
             allocator,
-            settings,
             mappings,
+            addresses: AddressCache::default(),
             links,
+            counting: false,
             ended: false,
         });
     }
@@ -93,24 +102,30 @@ impl Traced {
         }
     }
 
-    pub(super) fn set_counting(&mut self, kernel: &mut Kernel, counting: bool) -> Result<(), KernelError> {
+    pub(super) fn set_counting(&mut self, kernel: &Kernel, counting: bool) {
         // What tracing costs is compared with the CPU time of the same interval.
         if counting && !self.counting {
             self.usage_at_start = self.target.usage().unwrap_or(self.usage);
         }
         self.counting = counting;
         for image in &mut self.images {
-            let wanted = u32::from(counting && !image.ended);
-            if image.settings.counting != wanted {
-                image.settings.counting = wanted;
-                kernel.set_slot(image.slot, &image.settings)?;
+            let wanted = counting && !image.ended;
+            if image.counting != wanted {
+                image.counting = wanted;
+                kernel.set_counting(image.slot, wanted);
             }
         }
-        Ok(())
     }
 
-    pub(super) fn mappings_of(&self, slot: u32) -> Option<&Mappings> {
-        self.images.iter().find(|image| image.slot == slot).map(|image| &image.mappings)
+    pub(super) fn set_sample_bytes(&self, kernel: &Kernel, sample_bytes: u64) {
+        for image in &self.images {
+            kernel.set_sample_bytes(image.slot, sample_bytes);
+        }
+    }
+
+    pub(super) fn code_of(&mut self, slot: u32) -> Option<Code<'_>> {
+        let image = self.images.iter_mut().find(|image| image.slot == slot)?;
+        Some(Code { mappings: &image.mappings, cache: &mut image.addresses })
     }
 
     /// Takes new mappings of the present image, and tells the programs if its code has changed.
@@ -122,6 +137,7 @@ impl Traced {
             let _ = kernel.set_text(image.slot, &text);
         }
         image.mappings = mappings;
+        image.addresses = AddressCache::default();
     }
 
     pub(super) fn update_usage(&mut self) {

@@ -16,6 +16,9 @@ pub(super) fn all(snapshot: &Snapshot) -> Vec<String> {
         format!("cpu_seconds={cpu_seconds}"),
         format!("processes={processes}"),
     ];
+    if snapshot.is_sampled() {
+        comments.push(format!("sample_bytes={}: values are estimates", snapshot.sample_bytes));
+    }
     comments.extend(counted("lost", &snapshot.quality.lost));
     comments.extend(counted("attach_failures", &snapshot.quality.attach_failures));
     // Only a map whose keys are no text could fail here, and there is none.

@@ -2,6 +2,7 @@
 //! profiles of other programs it stays unknown.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::model::snapshot::{CallSite, Dimension, Frame, Mode, SiteErrors, Snapshot};
 use crate::view::pprof::proto::{Function, Label, Location, Mapping, Profile, Sample};
@@ -106,8 +107,10 @@ impl<'a> Decoder<'a> {
             inuse_bytes: in_use(Dimension::InuseSpace),
             oldest_seconds: None,
             standard_error: SiteErrors::default(),
+            interval_95: None,
             // With every allocation looked at, they are the samples; else nobody knows.
             samples: if self.profile.period == 0 { value(Dimension::AllocObjects) } else { 0 },
+            inuse_samples: None,
             truncated,
             frames: self.frames(&sample.location_id)?,
         })
@@ -119,7 +122,7 @@ impl<'a> Decoder<'a> {
         Ok(u32::try_from(label.num).ok().filter(|&pid| pid > 0).or_else(|| text.parse().ok()).unwrap_or(0))
     }
 
-    fn frames(&self, location_ids: &[u64]) -> Result<Vec<Frame>, ReadError> {
+    fn frames(&self, location_ids: &[u64]) -> Result<Vec<Arc<Frame>>, ReadError> {
         let mut frames = Vec::new();
         for id in location_ids {
             let location = self.locations.get(id).ok_or_else(|| missing("location", *id))?;
@@ -136,7 +139,7 @@ impl<'a> Decoder<'a> {
         Ok(frames)
     }
 
-    fn location(&self, location: &Location, frames: &mut Vec<Frame>) -> Result<(), ReadError> {
+    fn location(&self, location: &Location, frames: &mut Vec<Arc<Frame>>) -> Result<(), ReadError> {
         let mapping = match location.mapping_id {
             0 => None,
             id => Some(self.mappings.get(&id).ok_or_else(|| missing("mapping", id))?),
@@ -158,16 +161,16 @@ impl<'a> Decoder<'a> {
         for (line, left) in location.line.iter().zip((0..location.line.len()).rev()) {
             let function = self.functions.get(&line.function_id);
             let function = function.ok_or_else(|| missing("function", line.function_id))?;
-            frames.push(Frame {
+            frames.push(Arc::new(Frame {
                 function: self.some_text(function.name)?.filter(|name| name != UNKNOWN),
                 file: self.some_text(function.filename)?,
                 line: u32::try_from(line.line).ok().filter(|&line| line > 0),
                 inlined: left > 0,
                 ..bare.clone()
-            });
+            }));
         }
         if location.line.is_empty() {
-            frames.push(bare);
+            frames.push(Arc::new(bare));
         }
         Ok(())
     }

@@ -1,14 +1,15 @@
 //! A snapshot as pprof's tables: every text, function, location and mapping once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use crate::model::snapshot::{CallSite, Dimension, Frame, Snapshot};
+use crate::model::snapshot::{CallSite, Frame, Snapshot};
 use crate::view::pprof::mapping::{self, Key, Mappings};
 use crate::view::pprof::proto::{Function, Label, Line, Location, Profile, Sample, ValueType};
-use crate::view::pprof::{NO_STACK, PID, SAMPLE_TYPES, TRUNCATED, UNKNOWN, comment};
+use crate::view::pprof::{DEFAULT, NO_STACK, PID, SAMPLE_TYPES, TRUNCATED, UNKNOWN, comment};
 
 /// The profile of a snapshot.
-pub(super) fn profile(snapshot: &Snapshot, default: Dimension) -> Profile {
+pub(super) fn profile(snapshot: &Snapshot) -> Profile {
     let mut encoder = Encoder::new(snapshot);
     for (dimension, unit) in SAMPLE_TYPES {
         let value_type = encoder.strings.value_type(dimension.name(), unit);
@@ -21,7 +22,7 @@ pub(super) fn profile(snapshot: &Snapshot, default: Dimension) -> Profile {
         let id = encoder.strings.id(&text);
         encoder.profile.comment.push(id);
     }
-    encoder.finish(snapshot, default)
+    encoder.finish(snapshot)
 }
 
 /// Texts, each once; position 0 is the empty one.
@@ -106,7 +107,7 @@ impl Encoder {
     }
 
     /// The location of a physical frame, the last of `frames`, and of what is inlined into it.
-    fn location(&mut self, frames: &[Frame]) -> u64 {
+    fn location(&mut self, frames: &[Arc<Frame>]) -> u64 {
         let Some(frame) = frames.last() else { return 0 };
         let mapping = Key::of(frame).map_or(0, |key| self.mappings.id(&key));
         let named = frames.iter().any(|frame| frame.function.is_some());
@@ -141,21 +142,21 @@ impl Encoder {
         })
     }
 
-    fn finish(mut self, snapshot: &Snapshot, default: Dimension) -> Profile {
+    fn finish(mut self, snapshot: &Snapshot) -> Profile {
         let strings = &mut self.strings;
         self.profile.mapping = self.mappings.messages(|text| strings.id(text));
         self.profile.time_nanos = i64::try_from(snapshot.started_at.as_nanosecond()).unwrap_or(0);
         self.profile.duration_nanos = (snapshot.attached_seconds * 1e9) as i64;
         self.profile.period_type = Some(strings.value_type("space", "bytes"));
         self.profile.period = signed(snapshot.sample_bytes);
-        self.profile.default_sample_type = strings.id(default.name());
+        self.profile.default_sample_type = strings.id(DEFAULT.name());
         self.profile.string_table = self.strings.table;
         self.profile
     }
 }
 
 /// Splits frames into physical ones, each the last of its group, after what is inlined into it.
-fn physical(frames: &[Frame]) -> impl Iterator<Item = &[Frame]> {
+fn physical(frames: &[Arc<Frame>]) -> impl Iterator<Item = &[Arc<Frame>]> {
     frames.chunk_by(|frame, next| frame.inlined && frame.address == next.address)
 }
 

@@ -1,24 +1,25 @@
 //! Check the profile with a second implementation of the format, then that it reads back.
 
 use std::io::Read;
+use std::sync::Arc;
 
 use flate2::read::GzDecoder;
 use pprof::protos::{Message, Profile};
 
-use crate::model::snapshot::{Dimension, Mode, Snapshot, Verdict};
+use crate::model::snapshot::{Mode, Snapshot, Verdict};
 use crate::view::pprof::{read, write};
 use crate::view::sample;
 
-fn packed(snapshot: &Snapshot, dimension: Dimension) -> Vec<u8> {
+fn packed(snapshot: &Snapshot) -> Vec<u8> {
     let mut out = Vec::new();
-    write(snapshot, dimension, &mut out).unwrap();
+    write(snapshot, &mut out).unwrap();
     out
 }
 
 /// By rust-protobuf and pprof-rs's copy of the schema, which share no code with the encoder.
 fn decoded(snapshot: &Snapshot) -> Profile {
     let mut bytes = Vec::new();
-    GzDecoder::new(packed(snapshot, Dimension::InuseSpace).as_slice()).read_to_end(&mut bytes).unwrap();
+    GzDecoder::new(packed(snapshot).as_slice()).read_to_end(&mut bytes).unwrap();
     Profile::parse_from_bytes(&bytes).unwrap()
 }
 
@@ -164,7 +165,7 @@ fn tables_are_consistent() {
 #[test]
 fn same_snapshot_gives_the_same_bytes() {
     let snapshot = sample::two_targets();
-    assert_eq!(packed(&snapshot, Dimension::InuseSpace), packed(&snapshot, Dimension::InuseSpace));
+    assert_eq!(packed(&snapshot), packed(&snapshot));
 }
 
 #[test]
@@ -174,9 +175,9 @@ fn profile_reads_back_but_for_what_pprof_cannot_hold() {
         for site in &mut expect.sites {
             (site.free_objects, site.oldest_seconds) = (None, None);
             site.standard_error = Default::default();
-            site.frames.iter_mut().for_each(|frame| frame.reason = None);
+            site.frames.iter_mut().for_each(|frame| Arc::make_mut(frame).reason = None);
         }
-        let mut got = read(&packed(&snapshot, Dimension::AllocSpace)).unwrap();
+        let mut got = read(&packed(&snapshot)).unwrap();
         assert!(got.quality.notes.pop().unwrap().starts_with("opened from a pprof file"));
         assert_eq!(got, expect);
     }
@@ -212,7 +213,7 @@ fn profiles_of_something_else_are_refused_with_the_reason() {
     dangling.sample[0].location_id = vec![99];
     let mut beyond = decoded(&sample::sample());
     beyond.string_table.truncate(3);
-    let mut cut = packed(&sample::sample(), Dimension::InuseSpace);
+    let mut cut = packed(&sample::sample());
     cut.truncate(cut.len() / 2);
     let check = |bytes: &[u8], expect: &str| {
         let message = read(bytes).unwrap_err().to_string();
@@ -232,12 +233,19 @@ fn profiles_of_something_else_are_refused_with_the_reason() {
     }
 }
 
+/// Check that readers find the same type first in every profile, whatever its mode.
 #[test]
-fn mode_alloc_shows_allocations_first() {
-    let mut bytes = Vec::new();
-    GzDecoder::new(packed(&sample::alloc_mode(), Dimension::InuseSpace).as_slice())
-        .read_to_end(&mut bytes)
-        .unwrap();
-    let profile = Profile::parse_from_bytes(&bytes).unwrap();
-    assert_eq!(text(&profile, profile.default_sample_type), "alloc_space");
+fn default_type_is_inuse_space_in_every_mode() {
+    for snapshot in [sample::sample(), sample::alloc_mode(), sample::sampled()] {
+        let profile = decoded(&snapshot);
+        assert_eq!(text(&profile, profile.default_sample_type), "inuse_space");
+    }
+}
+
+#[test]
+fn estimates_are_said_to_be_such() {
+    let profile = decoded(&sample::sampled());
+    let comments = comments(&profile);
+    assert!(comments.contains(&"sample_bytes=524288: values are estimates"), "{comments:?}");
+    assert_eq!(decoded(&sample::sample()).period, 0);
 }

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::snapshot::{Mode, Overhead, Quality, Snapshot, Verdict};
-use crate::units::Count;
+use crate::model::FEW_SAMPLES;
+use crate::model::snapshot::{Comparison, Mode, Overhead, Quality, Snapshot, Verdict};
+use crate::units::{Bytes, Count};
 use crate::view::frame::age;
 use crate::view::table::style::{Ink, Style, wrap};
 use crate::view::words;
 
 /// Columns of the first words of a line.
 const NAME_COLUMNS: usize = 14;
+
+/// Standard errors that chance does not explain: beyond them lies one run in 16,000.
+const DEVIATION_MAX: f64 = 4.0;
 
 /// The verdict first.
 pub(super) fn lines(snapshot: &Snapshot, style: Style) -> Vec<String> {
@@ -23,8 +27,24 @@ pub(super) fn lines(snapshot: &Snapshot, style: Style) -> Vec<String> {
     let mut block = Block { lines: Vec::new(), style };
     block.add("QUALITY", &format!("{verdict}: {}", words::verdict_sentence(snapshot)), Some(ink));
     losses(quality, &mut block);
-    gaps(quality, snapshot.mode, &mut block);
+    // What another program has counted is not known: only our own profiles have a self-check.
+    match snapshot.mode {
+        Mode::Alloc => {
+            block.add("counted", "calls at their entry, also those that fail; frees are not seen", None);
+        }
+        Mode::Live if quality.self_check.is_some() => {
+            block.add("counted", "calls at their entry, also those that fail", None);
+        }
+        Mode::Live => {}
+    }
+    if snapshot.is_sampled() {
+        sampled(snapshot, &mut block);
+    }
+    gaps(quality, &mut block);
     block.add("overhead", &overhead(&snapshot.overhead), None);
+    if let Some(bytes) = snapshot.overhead.map_bytes {
+        block.add("kernel memory", &format!("{} in BPF maps", Bytes(bytes)), None);
+    }
     block.lines
 }
 
@@ -54,11 +74,49 @@ fn losses(quality: &Quality, block: &mut Block) {
     }
 }
 
-fn gaps(quality: &Quality, mode: Mode, block: &mut Block) {
-    let (events, sampled) = (Count(quality.events), number(quality.sampled, "stack", "stacks"));
-    if mode == Mode::Alloc {
-        block.add("counted", "calls at their entry, also those that fail; frees are not seen", None);
+/// What sampling means for the numbers above, and how it can be seen that it works.
+fn sampled(snapshot: &Snapshot, block: &mut Block) {
+    let samples = match snapshot.quality.sampled {
+        0 => String::new(),
+        samples => format!(", {} in all", Count(samples)),
+    };
+    block.add("sampled", &format!("{} on average{samples}", words::sampling(snapshot)), None);
+    let precision = format!(
+        "± is one standard error; below {FEW_SAMPLES} samples the 95% interval, or * where it has no room (--format \
+         json has it)"
+    );
+    if snapshot.sites.iter().any(|site| site.interval_95.is_some()) {
+        block.add("precision", &precision, None);
     }
+    let Some(check) = &snapshot.quality.self_check else { return };
+    let objects = &check.alloc_objects;
+    let mut text = format!(
+        "{} allocations estimated, {} counted ({})",
+        Count(objects.estimated),
+        Count(objects.exact),
+        deviation(objects, " standard errors")
+    );
+    if let Some(bytes) = &check.alloc_bytes {
+        let (estimated, exact) = (Bytes(bytes.estimated), Bytes(bytes.exact));
+        text.push_str(&format!("; {estimated} estimated, {exact} counted ({})", deviation(bytes, "")));
+    }
+    let worst = [Some(objects), check.alloc_bytes.as_ref()].into_iter().flatten();
+    let worst = worst.filter_map(|one| one.deviation).fold(0.0, |worst: f64, one| worst.max(one.abs()));
+    if worst > DEVIATION_MAX {
+        block.add("self-check", &format!("{text}: more than chance explains, report it"), Some(Ink::Warning));
+    } else {
+        block.add("self-check", &text, None);
+    }
+}
+
+fn deviation(comparison: &Comparison, unit: &str) -> String {
+    comparison
+        .deviation
+        .map_or_else(|| "no error known".to_owned(), |deviation| format!("{deviation:+.1}{unit}"))
+}
+
+fn gaps(quality: &Quality, block: &mut Block) {
+    let (events, sampled) = (Count(quality.events), number(quality.sampled, "stack", "stacks"));
     block.add("events", &format!("{events} counted, {sampled} walked"), None);
     for (key, count) in counted(&quality.truncated) {
         let text =

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 
 use crate::model::snapshot::{CallSite, Dimension, Mode, Snapshot, Totals};
 use crate::units::{Bytes, Count};
-use crate::view::table::grid;
 use crate::view::table::style::{Ink, Style, wrap};
+use crate::view::table::{grid, precision};
 use crate::view::{frame, words};
 
 /// Stacks beside the numbers need this much, else they go below.
@@ -61,7 +61,7 @@ impl Sums {
             unlisted: sites - shown,
             unlisted_count: snapshot.sites.len() - idle_count - listed.len(),
             idle_count,
-            estimated: snapshot.sample_bytes > 0,
+            estimated: snapshot.is_sampled(),
         }
     }
 
@@ -118,10 +118,14 @@ fn rows(
         dimension,
         live: snapshot.mode == Mode::Live,
         pids: snapshot.targets.len() > 1,
-        errors: listed.iter().any(|site| error(site, dimension) > 0.0),
+        errors: listed.iter().any(|site| precision::is_estimate(site, dimension)),
     };
-    let cells: Vec<Vec<String>> =
-        listed.iter().zip(1..).map(|(site, rank)| columns.cells(rank, site, sums)).collect();
+    let cells = |precision: fn(&CallSite, Dimension) -> String| -> Vec<Vec<String>> {
+        listed.iter().zip(1..).map(|(site, rank)| columns.cells(rank, site, sums, precision)).collect()
+    };
+    let ranges = cells(precision::with_range);
+    let fit = cells_width(&columns.header(), &ranges) <= style.width;
+    let cells = if fit { ranges } else { cells(precision::with_mark) };
     let mut numbers = grid(&columns.header(), &cells, false).into_iter();
     let mut lines = Vec::new();
     let width = cells_width(&columns.header(), &cells);
@@ -176,7 +180,13 @@ impl Columns {
         header
     }
 
-    fn cells(&self, rank: usize, site: &CallSite, sums: &Sums) -> Vec<String> {
+    fn cells(
+        &self,
+        rank: usize,
+        site: &CallSite,
+        sums: &Sums,
+        precision: fn(&CallSite, Dimension) -> String,
+    ) -> Vec<String> {
         let dash = || "-".to_owned();
         let mut cells = vec![rank.to_string()];
         cells.extend(self.pids.then(|| site.pid.to_string()));
@@ -186,22 +196,9 @@ impl Columns {
         }
         cells.extend([Bytes(site.alloc_bytes).to_string(), Count(site.alloc_objects).to_string()]);
         cells.push(sums.share(site.value(self.dimension)));
-        if self.errors {
-            let value = site.value(self.dimension) as f64;
-            cells.push(format!("{:.0}%", error(site, self.dimension) / value * 100.0));
-        }
+        cells.extend(self.errors.then(|| precision(site, self.dimension)));
         cells.extend(self.live.then(|| site.oldest_seconds.map_or_else(dash, frame::age)));
         cells
-    }
-}
-
-fn error(site: &CallSite, dimension: Dimension) -> f64 {
-    let errors = &site.standard_error;
-    match dimension {
-        Dimension::InuseSpace => errors.inuse_bytes.unwrap_or(0.0),
-        Dimension::InuseObjects => errors.inuse_objects.unwrap_or(0.0),
-        Dimension::AllocSpace => errors.alloc_bytes,
-        Dimension::AllocObjects => errors.alloc_objects,
     }
 }
 

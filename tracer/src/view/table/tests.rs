@@ -1,5 +1,7 @@
 //! Check that the table says everything, in lines that fit.
 
+use std::sync::Arc;
+
 use crate::model::snapshot::{Dimension, Frame, Snapshot, Verdict};
 use crate::view::table::write;
 use crate::view::{Options, frame, sample};
@@ -51,6 +53,7 @@ fn live_at_80_columns() {
     note           realloc is single-stepped: its first instructions cannot be
                    emulated
     overhead       6,201 probe hits at 570 ns = 4ms, 0.2% of the target's CPU time
+    kernel memory  62.6 MiB in BPF maps
     ");
 }
 
@@ -90,6 +93,7 @@ fn live_at_160_columns() {
     early          2 calls were under way when counting began, not counted
     note           realloc is single-stepped: its first instructions cannot be emulated
     overhead       6,201 probe hits at 570 ns = 4ms, 0.2% of the target's CPU time
+    kernel memory  62.6 MiB in BPF maps
     ");
 }
 
@@ -161,6 +165,7 @@ fn two_targets_with_losses() {
     note           realloc is single-stepped: its first instructions cannot be
                    emulated
     overhead       6,201 probe hits at 570 ns = 4ms, 0.2% of the target's CPU time
+    kernel memory  62.6 MiB in BPF maps
     ");
 }
 
@@ -203,6 +208,7 @@ fn mode_alloc_has_no_columns_of_what_is_in_use() {
     note           realloc is single-stepped: its first instructions cannot be
                    emulated
     overhead       6,201 probe hits at 570 ns = 4ms, 0.2% of the target's CPU time
+    kernel memory  62.6 MiB in BPF maps
     ");
 }
 
@@ -222,8 +228,8 @@ fn estimates_carry_their_error() {
       calls: malloc 3,100 (3 failed) · free 1,090
 
     CALL SITES by in-use bytes: 2 of 2
-    #   ▼IN USE  OBJECTS  ALLOCATED  ALLOCS   SHARE    ±  OLDEST
-    1  12.0 MiB    2,000   12.4 MiB   2,100  100.0%  25%    9.8s
+    #   ▼IN USE  OBJECTS  ALLOCATED  ALLOCS   SHARE               ±  OLDEST
+    1  12.0 MiB    2,000   12.4 MiB   2,100  100.0%            ±25%    9.8s
         Cache::insert(std::string const&) (src/cache.cpp:42)
           via std::vector<…>::push_back(…) (stl_vector.h:1287) inlined
           via operator new(unsigned long) [libstdc++.so.6]
@@ -231,22 +237,42 @@ fn estimates_carry_their_error() {
           main (src/main.cpp:12)
           __libc_start_call_main [libc.so.6]
           _start [leaky]
-    2     640 B       10   62.5 KiB   1,000    0.0%  25%   250ms
+    2     640 B       10   62.5 KiB   1,000    0.0%  320 B–1.25 KiB   250ms
         parse_request (src/http.c:88)
           [cut here: the next function keeps no frame pointer]
 
-    QUALITY        SAMPLED: nothing was lost; sites are estimates, ± is one standard
-                   error
-    events         6,201 counted, 3,100 stacks walked
+    QUALITY        SAMPLED: nothing was lost; call sites are estimates, totals
+                   without ± are exact
+    counted        calls at their entry, also those that fail
+    sampled        a sample every 512 KiB on average, 84 in all
+    precision      ± is one standard error; below 30 samples the 95% interval, or *
+                   where it has no room (--format json has it)
+    self-check     3,340 allocations estimated, 3,100 counted (+1.2 standard
+                   errors); 11.9 MiB estimated, 12.5 MiB counted (-0.8)
+    events         6,201 counted, 84 stacks walked
     cut short      1 stack, callers not known: the next function keeps no frame
                    pointer
     no symbol      1 frame without a symbol, shown by address
     pending        1 call had not returned at the end, not counted as in use
-    early          2 calls were under way when counting began, not counted
     note           realloc is single-stepped: its first instructions cannot be
                    emulated
     overhead       6,201 probe hits at 570 ns = 4ms, 0.2% of the target's CPU time
+    kernel memory  62.6 MiB in BPF maps
     ");
+}
+
+/// Check that an interval that does not fit is a mark, and that a check that fails is seen.
+#[test]
+fn few_samples_and_a_failed_check_are_seen() {
+    let mut snapshot = sample::sampled();
+    snapshot.sites[1].alloc_objects = 1_000_000_000_000;
+    let text = table(&snapshot, Dimension::InuseSpace, 80);
+    assert!(text.contains(" ±25%* "), "{text}");
+    let check = snapshot.quality.self_check.as_mut().expect("sampled");
+    check.alloc_objects.deviation = Some(-5.0);
+    check.alloc_bytes = None;
+    let text = table(&snapshot, Dimension::InuseSpace, 160);
+    assert!(text.contains("counted (-5.0 standard errors): more than chance explains, report it"), "{text}");
 }
 
 #[test]
@@ -305,7 +331,8 @@ fn no_line_is_wider_than_the_terminal() {
 #[test]
 fn deep_stacks_keep_both_ends() {
     let mut snapshot = sample::sample();
-    let deep = |at: usize| Frame { function: Some(format!("f{at}")), ..snapshot.sites[1].frames[0].clone() };
+    let first = Frame::clone(&snapshot.sites[1].frames[0]);
+    let deep = |at: usize| Arc::new(Frame { function: Some(format!("f{at}")), ..first.clone() });
     snapshot.sites[0].frames = (0..50).map(deep).collect();
     let text = table(&snapshot, Dimension::InuseSpace, 100);
     for expect in ["f0 (", "f10 (", "… 38 frames, see --format json", "f49 ("] {
@@ -322,7 +349,7 @@ fn control_characters_of_the_target_do_not_reach_the_terminal() {
     (snapshot.targets[0].comm, snapshot.targets[0].exe) = (evil.clone(), evil.clone());
     snapshot.targets[0].ended = Some(evil.clone());
     snapshot.quality.notes.push(evil.clone());
-    let frame = &mut snapshot.sites[0].frames[0];
+    let frame = Arc::make_mut(&mut snapshot.sites[0].frames[0]);
     (frame.function, frame.file) = (Some(evil.clone()), Some(evil));
     let text = table(&snapshot, Dimension::InuseSpace, 80);
     assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");

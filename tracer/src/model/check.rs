@@ -1,0 +1,41 @@
+//! The self-check of sampling: the estimates of all sites, added up, against the exact totals.
+
+use std::ops::Add;
+
+use super::estimate::{Estimate, Estimates};
+use super::snapshot::{Comparison, SelfCheck};
+use super::{Moment, SlotState};
+use crate::mode::Mode;
+
+/// Of all sites of all targets, whatever the reader filters.
+pub(super) fn of(moment: &Moment) -> SelfCheck {
+    let slots = || moment.targets.iter().flat_map(|state| &state.slots);
+    let estimated = moment.sites_of_targets().map(Estimates::of).fold(Estimates::default(), Estimates::add);
+    let (calls, bytes, failed) = slots()
+        .map(allocations)
+        .fold((0, 0_u64, 0), |sum, slot| (sum.0 + slot.0, sum.1.wrapping_add(slot.1), sum.2 + slot.2));
+    // Where returns are seen, a sample that has failed is at no site; attempts are all that mode `alloc` knows.
+    let failed = if moment.mode == Mode::Live { failed } else { 0 };
+    SelfCheck {
+        alloc_objects: compare(calls.saturating_sub(failed), estimated.alloc_objects),
+        alloc_bytes: (failed == 0).then(|| compare(bytes, estimated.alloc_bytes)),
+    }
+}
+
+/// Calls, bytes and failures of the allocating functions.
+fn allocations(slot: &SlotState) -> (u64, u64, u64) {
+    let functions = slot.functions.iter().zip(&slot.counts.functions);
+    functions.filter(|((_, frees), _)| !frees).fold((0, 0_u64, 0), |sum, (_, totals)| {
+        (sum.0 + totals.calls, sum.1.wrapping_add(totals.bytes), sum.2 + totals.failed)
+    })
+}
+
+fn compare(exact: u64, estimate: Estimate) -> Comparison {
+    let standard_error = estimate.standard_error();
+    Comparison {
+        exact,
+        estimated: estimate.rounded(),
+        standard_error,
+        deviation: (standard_error > 0.0).then(|| (estimate.value - exact as f64) / standard_error),
+    }
+}

@@ -1,0 +1,117 @@
+//! Places that return addresses lie at, each kept once: a stack is a list of their numbers, and what is known of
+//! one is found out once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::call_site;
+use crate::target::mappings::{Backing, MappedFile, Mapping};
+
+/// The number of a [`Located`] in [`Places`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlaceId(u32);
+
+/// Where a return address lies.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In a file, at an offset.
+    File {
+        /// The file.
+        file: Arc<MappedFile>,
+        /// Offset of the address in it.
+        file_offset: u64,
+    },
+    /// In no file that can be read.
+    Elsewhere {
+        /// What stands there.
+        module: Option<Arc<str>>,
+        /// Why there is no name.
+        reason: &'static str,
+    },
+}
+
+impl Place {
+    /// The place of an address in the mapping that holds it, if there is one.
+    pub(super) fn of(address: u64, mapping: Option<&Mapping>) -> Self {
+        let elsewhere =
+            |module: Option<&str>, reason| Self::Elsewhere { module: module.map(Arc::from), reason };
+        let Some(mapping) = mapping else { return elsewhere(None, "not mapped when it was read") };
+        match &mapping.backing {
+            Backing::File(file) => Self::File {
+                file: Arc::clone(file),
+                file_offset: address - mapping.start + mapping.file_offset,
+            },
+            Backing::Unopened { path, .. } => elsewhere(Some(path), "the file could not be opened"),
+            Backing::Vdso => elsewhere(Some("[vdso]"), "kernel code in the process"),
+            Backing::Uprobes => elsewhere(Some("[uprobes]"), "the kernel's probe page"),
+            Backing::Anonymous => elsewhere(Some("[anonymous]"), "code written at run time"),
+        }
+    }
+
+    fn follows_call(&self) -> bool {
+        match self {
+            Self::File { file, file_offset } => call_site::stands_before(&file.file, *file_offset),
+            Self::Elsewhere { .. } => false,
+        }
+    }
+}
+
+/// A return address with its place.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Located {
+    /// In the process.
+    pub address: u64,
+    /// Where it lies.
+    pub place: Place,
+}
+
+/// Every place that was seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    all: Vec<Entry>,
+    ids: HashMap<Located, PlaceId>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    located: Located,
+    /// A call stands before it: read from the file once.
+    follows_call: bool,
+}
+
+impl Places {
+    pub(super) fn id(&mut self, located: Located) -> PlaceId {
+        if let Some(&id) = self.ids.get(&located) {
+            return id;
+        }
+        let id = PlaceId(self.all.len() as u32);
+        self.all.push(Entry { follows_call: located.place.follows_call(), located: located.clone() });
+        self.ids.insert(located, id);
+        id
+    }
+
+    /// The ids come from [`Self::id`]: there is no other.
+    pub(super) fn located(&self, id: PlaceId) -> &Located {
+        &self.all[id.0 as usize].located
+    }
+
+    pub(super) fn follows_call(&self, id: PlaceId) -> bool {
+        self.all[id.0 as usize].follows_call
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_has_one_number() {
+        let located = |address, reason| Located { address, place: Place::Elsewhere { module: None, reason } };
+        let mut places = Places::default();
+        let first = places.id(located(1, "a"));
+        assert_ne!(first, places.id(located(2, "a")));
+        assert_ne!(first, places.id(located(1, "b")), "another program may lie there after an exec");
+        assert_eq!(first, places.id(located(1, "a")));
+        assert_eq!(places.located(first), &located(1, "a"));
+    }
+}
