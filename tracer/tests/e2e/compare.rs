@@ -231,7 +231,7 @@ pub(crate) fn direct_caller(site: &CallSite) -> Option<&str> {
 
 /// The names on a stack, for messages.
 fn names_of(site: &CallSite) -> Vec<&str> {
-    site.frames.iter().map(name_of).collect()
+    site.frames.iter().map(|frame| name_of(frame)).collect()
 }
 
 fn name_of(frame: &Frame) -> &str {
@@ -258,7 +258,7 @@ fn truth_key(site: &CallSite) -> Option<(String, i64)> {
     let bits = hops.map(|frame| name_of(frame).strip_prefix("hop_").and_then(|bit| bit.parse::<i64>().ok()));
     // The hop nearest to the site holds the highest bit.
     let path = bits.into_iter().try_fold(0, |path, bit| Some(path * 2 + bit?));
-    let chain = site.frames.get(HOPS + 2).map(name_of) == Some("chain");
+    let chain = site.frames.get(HOPS + 2).is_some_and(|frame| name_of(frame) == "chain");
     Some((caller.to_owned(), path.filter(|_| chain).unwrap_or(-3)))
 }
 

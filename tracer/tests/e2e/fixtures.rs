@@ -1,7 +1,7 @@
 //! Compiles the test programs of `tests/fixtures`, each once, into the target directory.
 //!
 //! The name of a binary holds a hash of its source and its command line, and it is written beside its
-//! place and renamed: two test processes at once, or a stopped one, do no harm.
+//! place and linked to it: two tests at once, or a stopped one, do no harm.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -69,7 +69,7 @@ fn directory() -> PathBuf {
 fn compile(name: &str, compiler: &str, source_file: &Path, arguments: &[String]) -> Result<PathBuf, String> {
     let mut hasher = DefaultHasher::new();
     (compiler, arguments).hash(&mut hasher);
-    for file in [source_file, &source("fixture.h")] {
+    for file in [source_file, &source("fixture.h"), &source("tally.h")] {
         fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?.hash(&mut hasher);
     }
     let binary = directory().join(format!("{name}-{:016x}", hasher.finish()));
@@ -87,6 +87,11 @@ fn compile(name: &str, compiler: &str, source_file: &Path, arguments: &[String])
     if !output.status.success() {
         return Err(format!("{compiler}: {}", String::from_utf8_lossy(&output.stderr)));
     }
-    fs::rename(&unfinished, &binary).map_err(|error| format!("{}: {error}", binary.display()))?;
-    Ok(binary)
+    // Never over a binary that another test has compiled meanwhile and runs: its file would be a deleted one.
+    let placed = fs::hard_link(&unfinished, &binary);
+    fs::remove_file(&unfinished).map_err(|error| format!("{}: {error}", unfinished.display()))?;
+    match placed {
+        Err(error) if !binary.exists() => Err(format!("{}: {error}", binary.display())),
+        _ => Ok(binary),
+    }
 }

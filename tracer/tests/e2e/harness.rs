@@ -129,6 +129,12 @@ impl Target {
         stdin.write_all(b"x").and_then(|()| stdin.flush()).expect("the target reads its stdin");
     }
 
+    /// A line for a fixture that reads commands.
+    pub(crate) fn command(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().expect("stdin is a pipe");
+        writeln!(stdin, "{line}").expect("the target reads its stdin");
+    }
+
     /// The next complete line of its stdout.
     pub(crate) fn next_line(&mut self) -> String {
         let begin = Instant::now();

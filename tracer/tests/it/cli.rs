@@ -28,12 +28,6 @@ fn an_option_of_a_later_version_is_refused_with_that_sentence() {
         ("--mode", "growth", format!("--mode growth {later}. Use alloc or live")),
         ("--max-overhead", "2%", format!("--max-overhead {later}")),
         ("--sample-bytes", "auto", format!("--sample-bytes auto {later}. Use 0, every allocation")),
-        (
-            "--sample-bytes",
-            "512KiB",
-            "--sample-bytes 512KiB is not there yet: a later version brings sampling. Use 0, every allocation"
-                .to_owned(),
-        ),
         ("--format", "tui", format!("--format tui {later}. Use table")),
         ("--symbol-prefix", "je_", format!("--symbol-prefix {later}")),
         ("--allocator", "jemalloc", format!("--allocator jemalloc {later}. This one traces glibc")),
@@ -49,6 +43,7 @@ fn an_option_of_a_later_version_is_refused_with_that_sentence() {
 fn a_wrong_value_is_refused_with_what_would_be_right() {
     for (options, sentence) in [
         (&["--mode", "heap"][..], "--mode heap is unknown: it is alloc or live"),
+        (&["--sample-bytes", "513MiB"], "--sample-bytes 513MiB: it must be at most 512 MiB"),
         (&["--format", "xml"], "--format xml is unknown: it is table, json, pprof, folded or svg"),
         (
             &["-o", "report.xml"],
@@ -96,6 +91,16 @@ fn a_value_that_does_not_parse_is_refused_with_its_option() {
         assert_eq!(outcome.code, Some(2), "{options:?}: {}", outcome.stderr);
         assert!(outcome.stderr.starts_with(begin), "{options:?}: {}", outcome.stderr);
         assert!(outcome.stderr.trim_end().ends_with(end), "{options:?}: {}", outcome.stderr);
+    }
+}
+
+/// Check that sizes of samples are taken in every unit, up to the largest: what is refused comes after them.
+#[test]
+fn a_size_of_samples_is_taken() {
+    for size in ["0", "1", "524288", "512KiB", "0.5MiB", "64 KiB", "512MiB"] {
+        let sentence = "--older-than needs --mode live: mode alloc does not follow blocks";
+        let options = ["--sample-bytes", size, "--mode", "alloc", "--older-than", "30s"];
+        refused(&[&["attach", "--pid", "1"][..], &options].concat(), sentence);
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here attaches to a process. What does stands in `tests/e2e`.
 
+mod bpf_object;
 mod cli;
 mod readme;
 mod views;
