@@ -1,11 +1,11 @@
-//! `bench`: what tracing costs per call, against the floor of the same probe set.
+//! `bench`: what tracing costs, against floors, other tools and real programs. `tracer/benches/cost` is the whole of it.
 
 use anyhow::Result;
 use lexopt::Parser;
 
 use crate::{build, process::run, setup, toolchain};
 
-/// `cargo xtask bench [ARG …]`: the arguments go to the benchmark.
+/// `cargo xtask bench [SECTION …] [ARG …]`: all of it goes to the benchmark, which says what it knows.
 pub(crate) fn task(mut args: Parser) -> Result<()> {
     let passed_on: Vec<_> = args.raw_args()?.collect();
     setup::prepare(setup::For::Building)?;

@@ -1,5 +1,6 @@
 //! `cargo xtask …`: everything that a developer or CI runs. One line per task here, one file per task beside.
 
+mod accuracy;
 mod bench;
 mod build;
 mod demo;
@@ -25,7 +26,12 @@ struct Task {
 }
 
 const TASKS: &[Task] = &[
-    Task::new("setup", "[--test]", "get the BPF toolchain; with --test also what the tests run", setup::task),
+    Task::new(
+        "setup",
+        "[--test | --bench]",
+        "get the BPF toolchain, and what the tests or the benchmark run",
+        setup::task,
+    ),
     Task::new("build", "[--release]", "the BPF object, then target/{debug,release}/tracer", build::task),
     Task::new(
         "test",
@@ -36,7 +42,18 @@ const TASKS: &[Task] = &[
     Task::new("lint", "", "format and clippy, warnings are errors", lint::task),
     Task::new("tidy", "", "the architecture's invariants, as checks", tidy::task),
     Task::new("demo", "", "trace a small leaking service for 10 s", demo::task),
-    Task::new("bench", "[ARG …]", "what tracing costs per call, against its floor", bench::task),
+    Task::new(
+        "bench",
+        "[SECTION …] [--quick] [ARG …]",
+        "what tracing costs: docs/performance.md",
+        bench::task,
+    ),
+    Task::new(
+        "accuracy",
+        "[ARG …]",
+        "how right sampled numbers are: tables for docs/accuracy.md",
+        accuracy::task,
+    ),
     Task::new(
         "install",
         "[--root DIR]",

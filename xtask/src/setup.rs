@@ -17,6 +17,7 @@ use crate::{
 
 /// What the tests trace or compare with: compilers for the fixtures (also 32-bit), real programs, judges.
 const TEST_PACKAGES: &[&str] = &[
+    "bc",
     "binutils",
     "bpftool",
     "g++",
@@ -27,10 +28,31 @@ const TEST_PACKAGES: &[&str] = &[
     "jq",
     "libc6-dev",
     "libc6-dev-i386",
+    "libjemalloc2",
+    "mawk",
     "perl",
     "python3",
     "sqlite3",
     "tmux",
+    "valgrind",
+    "xz-utils",
+];
+
+/// What the benchmark measures, and what it compares with; the headers are for tools that compile BPF programs.
+const BENCH_PACKAGES: &[&str] = &[
+    "bpfcc-tools",
+    "bpftrace",
+    "coreutils",
+    "gcc",
+    "heaptrack",
+    "libbpf-tools",
+    "libc6-dev",
+    "linux-headers-amd64",
+    "linux-perf",
+    "python3",
+    "redis-server",
+    "redis-tools",
+    "sqlite3",
 ];
 
 const LINKER_VERSION: &str = "0.13.0";
@@ -46,14 +68,17 @@ pub(crate) enum For {
     Building,
     /// The same, and every program that a test starts.
     Testing,
+    /// The same as for building, and every program that the benchmark starts.
+    Benching,
 }
 
-/// `cargo xtask setup [--test]`
+/// `cargo xtask setup [--test | --bench]`
 pub(crate) fn task(mut args: Parser) -> Result<()> {
     let mut purpose = For::Building;
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Long("test") => purpose = For::Testing,
+            Arg::Long("bench") => purpose = For::Benching,
             other => return Err(other.unexpected().into()),
         }
     }
@@ -66,12 +91,12 @@ pub(crate) fn task(mut args: Parser) -> Result<()> {
 
 /// Gets whatever is missing; quick and silent when nothing is.
 pub(crate) fn prepare(purpose: For) -> Result<()> {
-    if BpfToolchain::found().is_some() && missing_test_packages(purpose).is_empty() {
+    if BpfToolchain::found().is_some() && missing_program_packages(purpose).is_empty() {
         return Ok(());
     }
     let _lock = lock(&toolchain::target_dir())?;
     // Another setup may have done it while we waited.
-    let mut packages = missing_test_packages(purpose);
+    let mut packages = missing_program_packages(purpose);
     let mut debian = false;
     if BpfToolchain::found().is_none() {
         // Where Debian's compiler stands already, only the linker is missing.
@@ -182,15 +207,17 @@ fn build_linker(llvm: u32, prefix: &Path, rustc: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-fn missing_test_packages(purpose: For) -> Vec<&'static str> {
-    match purpose {
-        For::Building => Vec::new(),
-        For::Testing if !on_path("dpkg-query") => {
-            say("this system has no Debian packages; a test that misses a program says so");
-            Vec::new()
-        }
-        For::Testing => missing_packages(TEST_PACKAGES),
+fn missing_program_packages(purpose: For) -> Vec<&'static str> {
+    let wanted = match purpose {
+        For::Building => return Vec::new(),
+        For::Testing => TEST_PACKAGES,
+        For::Benching => BENCH_PACKAGES,
+    };
+    if !on_path("dpkg-query") {
+        say("this system has no Debian packages; what misses a program says so");
+        return Vec::new();
     }
+    missing_packages(wanted)
 }
 
 /// Which of these packages are not installed.
@@ -230,7 +257,7 @@ fn install(packages: &[&'static str]) -> Result<()> {
         );
     }
     for package in unknown {
-        say(&format!("this system offers no package {package}; a test that needs it says so"));
+        say(&format!("this system offers no package {package}; what needs it says so"));
     }
     apt_get(&[&["install", "--yes", "--no-install-recommends"], offered.as_slice()].concat())
 }

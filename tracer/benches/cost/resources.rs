@@ -10,6 +10,12 @@ use procfs::process::Process;
 
 /// Between two looks at a process that is about to end: as exact as its end is known.
 const POLL: Duration = Duration::from_millis(1);
+/// Between two looks at a process that has something to do; its own timer comes every 100 ms.
+const LOOK: Duration = Duration::from_millis(120);
+/// CPU time between two looks of a process that only looks round.
+const IDLE: Duration = Duration::from_millis(3);
+/// Looks at a process that is never idle.
+const LOOKS: u32 = 40;
 const KIB: u64 = 1024;
 
 /// What a process has used so far.
@@ -28,6 +34,34 @@ pub(crate) fn usage(pid: u32) -> Result<Usage> {
     let ticks = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
     let peak_kib = process.status().context("failed to read a resident set")?.vmhwm.unwrap_or(0);
     Ok(Usage { cpu: Duration::from_secs_f64(ticks), peak_resident_bytes: peak_kib * KIB })
+}
+
+/// CPU time of all threads that a process has now, without the ticks of [`Usage`].
+///
+/// A thread that ends takes its time with it, so this is for processes that keep their threads.
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
+    let mut nanoseconds = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid} is gone"))? {
+        // A thread may end meanwhile.
+        let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        let on_processor = text.split(' ').next().context("the kernel keeps no schedstat")?;
+        nanoseconds += on_processor.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+/// Waits until a process has nothing to do: longer than any of its timers, and without CPU time to speak of.
+pub(crate) fn wait_until_idle(pid: u32) -> Result<()> {
+    let mut before = cpu_time(pid)?;
+    for _ in 0..LOOKS {
+        thread::sleep(LOOK);
+        let now = cpu_time(pid)?;
+        if now.saturating_sub(before) < IDLE {
+            return Ok(());
+        }
+        before = now;
+    }
+    Ok(())
 }
 
 /// The last usage of a child that is about to end. It must not be waited for meanwhile: a zombie keeps its times.

@@ -1,13 +1,12 @@
-//! What the rounds measured, by row, in the order of the first round.
+//! What the rounds measured on one workload, by row, in the order of the first round.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tracer::mode::Mode;
-
-use crate::bpftrace::Script;
 use crate::floor::ProbeSet;
 use crate::ours::Ends;
-use crate::workload::Measured;
+use crate::samples::{Samples, push};
+use crate::setting::Setting;
 
 /// What was attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,24 +16,22 @@ pub(crate) enum Row {
     /// Empty programs.
     Floor(ProbeSet),
     /// Tracer.
-    Ours(Mode),
-    /// bpftrace.
-    Bpftrace(Script),
+    Ours(Setting),
+    /// Another tool: its name, and the floor with the probes that it needs.
+    Peer(&'static str, ProbeSet),
 }
 
 impl Row {
     /// In words.
-    pub(crate) const fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> String {
         match self {
-            Self::Untraced => "untraced",
-            Self::Floor(ProbeSet::E) => "floor E: malloc entry, empty",
-            Self::Floor(ProbeSet::F) => "floor F: free entry, empty",
-            Self::Floor(ProbeSet::R) => "floor R: malloc entry and return, empty",
-            Self::Floor(ProbeSet::L) => "floor L: R and free entry, empty",
-            Self::Ours(Mode::Alloc) => "tracer, mode alloc",
-            Self::Ours(Mode::Live) => "tracer, mode live",
-            Self::Bpftrace(Script::Count) => "bpftrace, count by stack",
-            Self::Bpftrace(Script::Live) => "bpftrace, live map without stacks",
+            Self::Untraced => "untraced".to_owned(),
+            Self::Floor(ProbeSet::E) => "floor E: malloc entry, empty".to_owned(),
+            Self::Floor(ProbeSet::F) => "floor F: free entry, empty".to_owned(),
+            Self::Floor(ProbeSet::R) => "floor R: malloc entry and return, empty".to_owned(),
+            Self::Floor(ProbeSet::L) => "floor L: R and free entry, empty".to_owned(),
+            Self::Ours(setting) => format!("tracer, {}", setting.name()),
+            Self::Peer(name, _) => name.to_owned(),
         }
     }
 
@@ -42,8 +39,8 @@ impl Row {
     pub(crate) const fn floor(self) -> Option<ProbeSet> {
         match self {
             Self::Untraced | Self::Floor(_) => None,
-            Self::Ours(Mode::Alloc) | Self::Bpftrace(Script::Count) => Some(ProbeSet::E),
-            Self::Ours(Mode::Live) | Self::Bpftrace(Script::Live) => Some(ProbeSet::L),
+            Self::Ours(setting) => Some(setting.floor()),
+            Self::Peer(_, floor) => Some(floor),
         }
     }
 }
@@ -51,15 +48,17 @@ impl Row {
 /// Everything measured.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    costs: Vec<(Row, Vec<f64>)>,
+    costs: Samples<Row>,
     floors: Vec<(ProbeSet, Vec<(Duration, Duration)>)>,
-    ours: Vec<(Mode, Vec<Ends>)>,
+    ours: Vec<(Setting, Vec<Ends>)>,
+    differences: Vec<(Setting, Vec<Vec<String>>)>,
+    missing: Vec<(Row, String)>,
 }
 
 impl Rows {
     /// Adds one round's nanoseconds per pair.
     pub(crate) fn add(&mut self, row: Row, ns_per_pair: f64) {
-        push(&mut self.costs, row, ns_per_pair);
+        self.costs.add(row, ns_per_pair);
     }
 
     /// Adds how long a floor took to come and go.
@@ -67,20 +66,44 @@ impl Rows {
         push(&mut self.floors, set, (attach, detach));
     }
 
-    /// Adds one round of tracer.
-    pub(crate) fn add_ours(&mut self, mode: Mode, measured: Measured, ends: Ends) {
-        self.add(Row::Ours(mode), measured.ns_per_pair);
-        push(&mut self.ours, mode, ends);
+    /// Adds one round of tracer: its ends, and where its report differs from the workload's truth.
+    pub(crate) fn add_ours(
+        &mut self,
+        setting: Setting,
+        ns_per_pair: f64,
+        ends: Ends,
+        differences: Vec<String>,
+    ) {
+        self.add(Row::Ours(setting), ns_per_pair);
+        push(&mut self.ours, setting, ends);
+        push(&mut self.differences, setting, differences);
     }
 
-    /// Nanoseconds per pair of each row, sorted.
-    pub(crate) fn costs(&self) -> impl Iterator<Item = (Row, Vec<f64>)> {
-        self.costs.iter().map(|(row, values)| (*row, sorted(values.iter().copied())))
+    /// Remembers why a row has no numbers.
+    pub(crate) fn miss(&mut self, row: Row, reason: String) {
+        if !self.is_missing(row) {
+            self.missing.push((row, reason));
+        }
     }
 
-    /// Median of a row; 0 if it was not measured.
-    pub(crate) fn median_of(&self, row: Row) -> f64 {
-        self.costs().find(|(found, _)| *found == row).map_or(0.0, |(_, values)| median(&values))
+    /// Whether it was tried and could not be measured.
+    pub(crate) fn is_missing(&self, row: Row) -> bool {
+        self.missing.iter().any(|(known, _)| *known == row)
+    }
+
+    /// Nanoseconds per pair of each row.
+    pub(crate) const fn costs(&self) -> &Samples<Row> {
+        &self.costs
+    }
+
+    /// The median of a row; `None` if it was not measured.
+    pub(crate) fn median(&self, row: Row) -> Option<f64> {
+        self.costs.median(&row)
+    }
+
+    /// How many times its floor a row costs.
+    pub(crate) fn over_floor(&self, row: Row) -> Option<f64> {
+        Some(self.median(row)? / self.median(Row::Floor(row.floor()?))?)
     }
 
     /// How long the floors took to come and go.
@@ -88,42 +111,41 @@ impl Rows {
         &self.floors
     }
 
-    /// The rounds of tracer by mode.
-    pub(crate) fn ours(&self) -> &[(Mode, Vec<Ends>)] {
+    /// The rounds of tracer by setting.
+    pub(crate) fn ours(&self) -> &[(Setting, Vec<Ends>)] {
         &self.ours
     }
 
-    /// One line per mode: whether its reports were right.
-    pub(crate) fn verdicts(&self) -> Vec<String> {
-        let verdict = |(mode, rounds): &(Mode, Vec<Ends>)| {
-            let mut wrong: Vec<&str> =
-                rounds.iter().flat_map(|ends| &ends.differences).map(String::as_str).collect();
-            wrong.dedup();
-            match wrong[..] {
-                [] => format!("mode {mode}: truth ok in {} of {} rounds", rounds.len(), rounds.len()),
-                _ => format!("mode {mode}: NOT the truth: {}", wrong.join("; ")),
+    /// The rows without numbers, and why.
+    pub(crate) fn missing(&self) -> &[(Row, String)] {
+        &self.missing
+    }
+
+    /// Where tracer's reports differ from the truth, by setting: one list per round, empty if it was right.
+    pub(crate) fn differences(&self) -> &[(Setting, Vec<Vec<String>>)] {
+        &self.differences
+    }
+}
+
+/// What stands below a table of several workloads, each with a name: rows without numbers, and whether reports were right.
+pub(crate) fn notes(all: &[(String, &Rows)]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let (mut runs, mut right) = (0, 0);
+    for (name, rows) in all {
+        for (row, reason) in rows.missing() {
+            notes.push(format!("no row of {}: {reason}", row.name()));
+        }
+        for (setting, rounds) in rows.differences() {
+            runs += rounds.len();
+            right += rounds.iter().filter(|differences| differences.is_empty()).count();
+            for differences in rounds.iter().filter(|differences| !differences.is_empty()) {
+                notes.push(format!("NOT the truth: {name}, {}: {}", setting.name(), differences.join("; ")));
             }
-        };
-        self.ours.iter().map(verdict).collect()
+        }
     }
-}
-
-/// Adds a value under its key.
-fn push<K: PartialEq, V>(table: &mut Vec<(K, Vec<V>)>, key: K, value: V) {
-    match table.iter_mut().find(|(known, _)| *known == key) {
-        Some((_, values)) => values.push(value),
-        None => table.push((key, vec![value])),
-    }
-}
-
-/// From the lowest to the highest.
-pub(crate) fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-/// The middle one of sorted values, the upper one of two; 0 if there is none.
-pub(crate) fn median(sorted: &[f64]) -> f64 {
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+    // The same reason for every workload is one reason.
+    let mut seen = BTreeSet::new();
+    notes.retain(|note| seen.insert(note.clone()));
+    notes.push(format!("truth: tracer's report was right in {right} of {runs} runs"));
+    notes
 }

@@ -1,30 +1,38 @@
-//! The tables, in the syntax of `docs/performance.md`.
+//! Tables in the syntax of `docs/performance.md`.
 
 use std::time::Duration;
 
 use crate::ours::Ends;
-use crate::rows::{Row, Rows, median, sorted};
+use crate::rows::{Row, Rows};
+use crate::samples::median;
 
 const MIB: f64 = (1 << 20) as f64;
 
-/// What a pair costs.
+/// What is not known.
+const UNKNOWN: &str = "-";
+
+/// What a pair costs, and what is asked of tracer.
 pub(crate) fn costs(rows: &Rows) -> String {
-    let mut table = vec![
-        ["what", "ns per pair", "lowest – highest", "over untraced", "× floor"].map(str::to_owned).to_vec(),
-    ];
-    let untraced = rows.median_of(Row::Untraced);
-    for (row, values) in rows.costs() {
-        let middle = median(&values);
-        let ratio = row.floor().map(|set| {
-            let floor = rows.median_of(Row::Floor(set));
-            format!("{:.2} × {set:?}", middle / floor)
-        });
+    let mut table =
+        vec![head(&["what", "ns per pair", "lowest – highest", "over untraced", "× floor", "bound"])];
+    let untraced = rows.median(Row::Untraced);
+    for &row in rows.costs().keys() {
+        let values = rows.costs().sorted(&row);
+        let middle = rows.median(row);
+        let over =
+            middle.zip(untraced).filter(|_| row != Row::Untraced).map(|(middle, untraced)| middle - untraced);
+        let ratio = row.floor().zip(rows.over_floor(row)).map(|(set, ratio)| format!("{ratio:.2} × {set:?}"));
+        let bound = match row {
+            Row::Ours(setting) => format!("{:.2} × {:?}", setting.bound(), setting.floor()),
+            _ => String::new(),
+        };
         table.push(vec![
-            row.name().to_owned(),
-            format!("{middle:.1}"),
-            format!("{:.1} – {:.1}", values.first().unwrap_or(&0.0), values.last().unwrap_or(&0.0)),
-            if row == Row::Untraced { String::new() } else { format!("{:.1}", middle - untraced) },
+            row.name(),
+            number(middle, 1),
+            format!("{} – {}", number(values.first().copied(), 1), number(values.last().copied(), 1)),
+            over.map_or_else(String::new, |over| format!("{over:.1}")),
             ratio.unwrap_or_default(),
+            bound,
         ]);
     }
     format(&table)
@@ -32,52 +40,60 @@ pub(crate) fn costs(rows: &Rows) -> String {
 
 /// What comes before and after the counting, and what tracer itself needs: medians.
 pub(crate) fn ends(rows: &Rows) -> String {
-    let mut table = vec![vec!["median of the rounds".to_owned()]];
-    let names = [
-        "start to `counting`, loading included, ms",
-        "SIGINT to exit, report included, ms",
-        "tracer's CPU: start to `counting`, ms",
-        "tracer's CPU: while counting, ms",
-        "… of a time counting of, ms",
-        "tracer's CPU: SIGINT to exit, ms",
-        "tracer's peak RSS, MiB",
-        "its maps in the kernel, MiB",
+    type Value = fn(&Ends) -> f64;
+    let lines: [(&str, Value); 9] = [
+        ("start to `counting`, loading included, ms", |ends| milliseconds(ends.attach)),
+        ("SIGINT to exit, report included, ms", |ends| milliseconds(ends.detach)),
+        ("tracer's CPU: start to `counting`, ms", |ends| milliseconds(ends.cpu_attaching)),
+        ("tracer's CPU: while counting, ms", |ends| milliseconds(ends.cpu_counting)),
+        ("… of a time counting of, ms", |ends| milliseconds(ends.counted)),
+        ("tracer's CPU: SIGINT to exit, ms", |ends| milliseconds(ends.cpu_reporting)),
+        ("tracer's peak RSS until SIGINT, MiB", |ends| mebibytes(ends.counting_resident_bytes)),
+        ("tracer's peak RSS, with its report, MiB", |ends| mebibytes(ends.peak_resident_bytes)),
+        ("its maps in the kernel, MiB", |ends| mebibytes(ends.map_bytes)),
     ];
-    table.extend(names.map(|name| vec![name.to_owned()]));
-    for (mode, rounds) in rows.ours() {
-        let middle = |value: &dyn Fn(&Ends) -> f64| median(&sorted(rounds.iter().map(value)));
-        let cells = [
-            middle(&|ends| milliseconds(ends.attach)),
-            middle(&|ends| milliseconds(ends.detach)),
-            middle(&|ends| milliseconds(ends.cpu_attaching)),
-            middle(&|ends| milliseconds(ends.cpu_counting)),
-            middle(&|ends| milliseconds(ends.counted)),
-            middle(&|ends| milliseconds(ends.cpu_reporting)),
-            middle(&|ends| ends.peak_resident_bytes as f64 / MIB),
-            middle(&|ends| ends.map_bytes as f64 / MIB),
-        ];
-        table[0].push(format!("mode {mode}"));
-        for (line, cell) in table[1..].iter_mut().zip(cells) {
-            line.push(format!("{cell:.1}"));
-        }
+    let mut table = vec![head(&["median of the rounds"])];
+    table[0].extend(rows.ours().iter().map(|(setting, _)| setting.name()));
+    for (name, value) in lines {
+        let mut line = vec![name.to_owned()];
+        line.extend(rows.ours().iter().map(|(_, rounds)| number(median(rounds.iter().map(value)), 1)));
+        table.push(line);
     }
     let mut text = format(&table);
     for (set, rounds) in rows.floors() {
-        let attach = median(&sorted(rounds.iter().map(|(attach, _)| milliseconds(*attach))));
-        let detach = median(&sorted(rounds.iter().map(|(_, detach)| milliseconds(*detach))));
+        let attach = median(rounds.iter().map(|(attach, _)| milliseconds(*attach)));
+        let detach = median(rounds.iter().map(|(_, detach)| milliseconds(*detach)));
         text.push_str(&format!(
-            "floor {set:?} alone: attached in {attach:.1} ms, detached in {detach:.1} ms\n"
+            "floor {set:?} alone: attached in {} ms, detached in {} ms\n",
+            number(attach, 1),
+            number(detach, 1)
         ));
     }
     text
 }
 
-fn milliseconds(duration: Duration) -> f64 {
+/// The first line of a table.
+pub(crate) fn head(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// A number with so many digits behind the point.
+pub(crate) fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), |value| format!("{value:.digits$}"))
+}
+
+/// A duration as a table says it.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
+/// A size as a table says it.
+pub(crate) fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / MIB
+}
+
 /// The first line is the head; numbers stand right.
-fn format(table: &[Vec<String>]) -> String {
+pub(crate) fn format(table: &[Vec<String>]) -> String {
     let columns = table.first().map_or(0, Vec::len);
     let width = |column: usize| table.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();

@@ -1,23 +1,35 @@
-//! The process that is measured: `tests/fixtures/pairs.c`, compiled here, commanded line by line.
-//!
-//! It runs on a libc of its own: the kernel runs a probe's return half in every process where anybody has one at
-//! that place of that file, so another tracer on the machine would make floor E as expensive as floor R.
+//! The process that most sections measure: `tests/fixtures/pairs.c`, on a libc of its own.
 
-use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use tempfile::TempDir;
-use tracer::target::mappings::{FileCache, Mappings};
 
-use crate::lines::Lines;
+use crate::commanded::Commanded;
+use crate::{compile, resources};
 
-/// With frame pointers: what the stack walk needs.
-const FLAGS: [&str; 5] = ["-std=gnu11", "-O1", "-g", "-fno-omit-frame-pointer", "-pthread"];
+/// New stacks at a time in [`Workload::slow_pass`].
+const NEW_STACKS: u32 = 8_192;
 
-/// What the workload says of one command: its own truth.
+/// What the workload does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Threads.
+    pub(crate) threads: u32,
+    /// Distinct call stacks.
+    pub(crate) stacks: u32,
+    /// Calls of each, malloc's caller included.
+    pub(crate) depth: u32,
+    /// Pairs before the next stack.
+    pub(crate) batch: u32,
+}
+
+impl Shape {
+    /// One thread, 16 stacks 16 calls deep, as in all tables that do not say otherwise.
+    pub(crate) const USUAL: Self = Self { threads: 1, stacks: 16, depth: 16, batch: 64 };
+}
+
+/// What the workload says of its commands: its own truth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Measured {
     /// CPU time of its threads per pair.
@@ -28,44 +40,67 @@ pub(crate) struct Measured {
     pub(crate) bytes: u64,
 }
 
-/// The running process; killed when dropped.
+/// The running process.
 pub(crate) struct Workload {
-    child: Child,
-    commands: ChildStdin,
-    answers: Lines,
-    /// Removed with it.
+    /// First, so that it ends before its libc is removed.
+    process: Commanded,
+    shape: Shape,
     _libc: TempDir,
 }
 
 impl Workload {
     /// Compiles and starts it.
-    pub(crate) fn start(threads: u32) -> Result<Self> {
-        let program = compile()?;
-        let libc = private_libc()?;
-        let mut child = Command::new(&program)
-            .args(["--threads", &threads.to_string()])
-            .env("LD_LIBRARY_PATH", libc.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("failed to start {}", program.display()))?;
-        let (Some(commands), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            bail!("the workload has no pipes");
-        };
-        let mut answers = Lines::of(output);
-        answers.wait_for(|line| line == "ready").context("the workload did not start")?;
-        Ok(Self { child, commands, answers, _libc: libc })
+    pub(crate) fn start(shape: Shape) -> Result<Self> {
+        Self::start_by(Command::new(compile::pairs()?), shape)
+    }
+
+    /// Starts it by a command that takes the workload's arguments.
+    pub(crate) fn start_by(mut command: Command, shape: Shape) -> Result<Self> {
+        let libc = compile::private_libc()?;
+        command
+            .args(["--threads", &shape.threads.to_string()])
+            .args(["--stacks", &shape.stacks.to_string()])
+            .args(["--depth", &shape.depth.to_string()])
+            .args(["--batch", &shape.batch.to_string()])
+            .env("LD_LIBRARY_PATH", libc.path());
+        Ok(Self { process: Commanded::start(command, |line| line == "ready")?, shape, _libc: libc })
     }
 
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
+    }
+
+    /// What it does.
+    pub(crate) const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Lets every thread go once through all stacks.
+    pub(crate) fn pass(&mut self) -> Result<Measured> {
+        self.run(u64::from(self.shape.stacks) * u64::from(self.shape.batch))
+    }
+
+    /// The same, with pauses until a tracer has taken what is new to it: the ring buffer does not hold all stacks at
+    /// once, and in a program that has run for a while they do not come at once.
+    pub(crate) fn slow_pass(&mut self, tracer: u32) -> Result<Measured> {
+        let mut done = Measured { ns_per_pair: 0.0, pairs: 0, bytes: 0 };
+        let mut stacks = self.shape.stacks;
+        while stacks > 0 {
+            let now = stacks.min(NEW_STACKS);
+            let part = self.run(u64::from(now) * u64::from(self.shape.batch))?;
+            (done.pairs, done.bytes) = (done.pairs + part.pairs, done.bytes + part.bytes);
+            if self.shape.stacks > NEW_STACKS {
+                resources::wait_until_idle(tracer)?;
+            }
+            stacks -= now;
+        }
+        Ok(done)
     }
 
     /// Lets every thread make so many pairs.
     pub(crate) fn run(&mut self, pairs: u64) -> Result<Measured> {
-        writeln!(self.commands, "run {pairs}").context("the workload is gone")?;
-        let (_, line) = self.answers.wait_for(|_| true).context("the workload did not answer")?;
+        let line = self.process.ask(&format!("run {pairs}"), |_| true)?;
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
             [ns, pairs, bytes] => {
@@ -74,37 +109,4 @@ impl Workload {
             _ => bail!("the workload answered {line:?}"),
         }
     }
-}
-
-impl Drop for Workload {
-    fn drop(&mut self) {
-        // Both fail only when it has ended already.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// A folder with a copy of the libc that this process runs on.
-fn private_libc() -> Result<TempDir> {
-    let mappings = Mappings::read(std::process::id(), &mut FileCache::default())
-        .context("failed to read this process's mappings")?;
-    let libc = mappings.files().into_iter().find(|file| file.path.ends_with("/libc.so.6"));
-    let libc = libc.context("the benchmark runs on no libc.so.6, so it has none to measure")?;
-    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
-    fs::copy(libc.open_path(), folder.path().join("libc.so.6")).context("failed to copy libc.so.6")?;
-    Ok(folder)
-}
-
-fn compile() -> Result<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pairs.c");
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pairs");
-    let output = Command::new("gcc")
-        .args(FLAGS)
-        .args(["-o".as_ref(), program.as_os_str(), source.as_os_str()])
-        .output()
-        .context("failed to run gcc, which compiles the workload; install it")?;
-    if !output.status.success() {
-        bail!("failed to compile {}: {}", source.display(), String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(program)
 }

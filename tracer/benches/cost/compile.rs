@@ -1,0 +1,76 @@
+//! What the workload runs on: the program, compiled here, and a libc of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+use tracer::target::mappings::{FileCache, Mappings};
+
+/// With frame pointers: what the stack walk needs.
+const FLAGS: [&str; 5] = ["-std=gnu11", "-O1", "-g", "-fno-omit-frame-pointer", "-pthread"];
+/// What a large executable has at least: 150 MB.
+const LARGE_BYTES: u64 = 150_000_000;
+
+/// `tests/fixtures/pairs.c`.
+pub(crate) fn pairs() -> Result<PathBuf> {
+    compile("pairs", &["pairs.c"])
+}
+
+/// The same in an executable of 150 MB, most of which nobody calls. Kept: it takes ten seconds.
+pub(crate) fn large() -> Result<PathBuf> {
+    compile("pairs-large", &["pairs.c", "filler.S"]).and_then(|program| {
+        let bytes = fs::metadata(&program)?.len();
+        if bytes < LARGE_BYTES {
+            bail!(
+                "{} has {bytes} bytes, which is not large; tests/fixtures/filler.S makes them",
+                program.display()
+            );
+        }
+        Ok(program)
+    })
+}
+
+/// Compiles it if a source is younger than it.
+fn compile(name: &str, sources: &[&str]) -> Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let sources: Vec<PathBuf> = sources.iter().map(|source| folder.join(source)).collect();
+    let inputs = sources.iter().cloned().chain([folder.join("fixture.h")]);
+    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    if let Ok(made) = modified(&program)
+        && inputs.into_iter().all(|input| modified(&input).is_ok_and(|changed| changed < made))
+    {
+        return Ok(program);
+    }
+    // Under another name first: what is interrupted is no program.
+    let unfinished = program.with_extension("unfinished");
+    let output = Command::new("gcc")
+        .args(FLAGS)
+        .arg("-o")
+        .arg(&unfinished)
+        .args(&sources)
+        .output()
+        .context("failed to run gcc, which compiles the workload; install it")?;
+    if !output.status.success() {
+        bail!("failed to compile {name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    fs::rename(&unfinished, &program)
+        .with_context(|| format!("failed to rename {}", unfinished.display()))?;
+    Ok(program)
+}
+
+/// A folder with a copy of the libc that this process runs on.
+///
+/// The kernel runs a probe's return half in every process where anybody has one at that place of that file, so
+/// another tracer on the machine would make floor E as expensive as floor R.
+pub(crate) fn private_libc() -> Result<TempDir> {
+    let mappings = Mappings::read(std::process::id(), &mut FileCache::default())
+        .context("failed to read this process's mappings")?;
+    let libc = mappings.files().into_iter().find(|file| file.path.ends_with("/libc.so.6"));
+    let libc = libc.context("the benchmark runs on no libc.so.6, so it has none to measure")?;
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+    fs::copy(libc.open_path(), folder.path().join("libc.so.6")).context("failed to copy libc.so.6")?;
+    Ok(folder)
+}

@@ -1,0 +1,99 @@
+//! The sections of the benchmark: one question each, one file each, measured and printed by itself.
+
+mod cost;
+mod depth;
+mod own;
+mod peers;
+mod programs;
+mod stacks;
+mod threads;
+
+use anyhow::Result;
+
+use crate::arguments::Arguments;
+use crate::machine;
+use crate::rows::{self, Rows};
+
+/// One question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    /// What a pair costs, by mode and sampling.
+    Cost,
+    /// What a second thread costs each.
+    Threads,
+    /// What many call stacks cost.
+    Stacks,
+    /// What deep call stacks cost.
+    Depth,
+    /// What other tools cost.
+    Peers,
+    /// What tracer itself needs.
+    Own,
+    /// Whether its predicted cost is right, on real programs too.
+    Programs,
+}
+
+impl Section {
+    /// All of them, in this order.
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Cost, Self::Threads, Self::Stacks, Self::Depth, Self::Peers, Self::Own, Self::Programs];
+
+    /// As it is typed.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Cost => "cost",
+            Self::Threads => "threads",
+            Self::Stacks => "stacks",
+            Self::Depth => "depth",
+            Self::Peers => "peers",
+            Self::Own => "own",
+            Self::Programs => "programs",
+        }
+    }
+
+    /// The one of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|section| section.name() == name)
+    }
+
+    /// As it is printed.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Cost => "cost: what a pair of malloc and free costs",
+            Self::Threads => "threads: what each thread loses when there are several",
+            Self::Stacks => "stacks: few against many distinct call stacks",
+            Self::Depth => "depth: calls below the loop",
+            Self::Peers => "peers: other tools on the same process",
+            Self::Own => "own: what tracer itself needs",
+            Self::Programs => "programs: predicted against measured cost",
+        }
+    }
+
+    /// Measures and prints it.
+    pub(crate) fn run(self, arguments: &Arguments) -> Result<()> {
+        match self {
+            Self::Cost => cost::run(arguments),
+            Self::Threads => threads::run(arguments),
+            Self::Stacks => stacks::run(arguments),
+            Self::Depth => depth::run(arguments),
+            Self::Peers => peers::run(arguments),
+            Self::Own => own::run(arguments),
+            Self::Programs => programs::run(arguments),
+        }
+    }
+}
+
+/// Prints what stands below a table.
+fn say(all: &[(String, &Rows)]) {
+    for note in rows::notes(all) {
+        println!("{note}");
+    }
+}
+
+/// The rounds of a section, each said on stderr when it begins.
+fn rounds(section: Section, arguments: &Arguments) -> impl Iterator<Item = u32> {
+    let rounds = arguments.rounds;
+    (1..=rounds).inspect(move |round| {
+        eprintln!("{}: round {round} of {rounds}, {}", section.name(), machine::load());
+    })
+}
