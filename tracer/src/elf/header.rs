@@ -1,4 +1,4 @@
-//! The ELF, program and section headers, the notes and the dynamic section: read once, when a file is opened.
+//! The ELF, program and section headers and the notes: read once, when a file is opened.
 
 use std::fs::File;
 
@@ -7,7 +7,8 @@ use object::elf::{self, FileHeader64};
 use object::read::ReadCache;
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader, SectionHeader};
 
-use crate::elf::{ElfError, Kind, Section, Segment, read_at};
+use super::dynamic::Dynamic;
+use super::{ElfError, Kind, Section, Segment, read_at};
 use crate::units::{ElfVaddr, FileOffset};
 
 /// `sh_type` of a section without bytes in the file.
@@ -15,17 +16,10 @@ pub(super) const NOBITS: u32 = elf::SHT_NOBITS.0;
 
 /// Most program or section headers. A program has dozens; only relocatable objects have thousands.
 const MAX_HEADERS: u32 = 1 << 16;
-/// Most bytes of a note segment, of the dynamic section, and of one name in it.
+/// Most bytes of a note segment, of the dynamic section, and of one name.
 const MAX_NOTE_BYTES: u64 = 1 << 20;
-const MAX_DYNAMIC_BYTES: u64 = 1 << 20;
-const MAX_NAME_BYTES: u64 = 4096;
-
-const DT_NULL: u64 = 0;
-const DT_NEEDED: u64 = 1;
-const DT_STRTAB: u64 = 5;
-const DT_SONAME: u64 = 14;
-const DT_FLAGS_1: u64 = 0x6fff_fffb;
-const DF_1_PIE: u64 = 0x0800_0000;
+pub(super) const MAX_DYNAMIC_BYTES: u64 = 1 << 20;
+pub(super) const MAX_NAME_BYTES: u64 = 4096;
 
 type Header = FileHeader64<LittleEndian>;
 
@@ -35,8 +29,7 @@ pub(super) struct Layout {
     pub(super) kind: Kind,
     pub(super) build_id: Option<String>,
     pub(super) interpreter: Option<String>,
-    pub(super) soname: Option<String>,
-    pub(super) needed: Vec<String>,
+    pub(super) dynamic: Dynamic,
     pub(super) segments: Vec<Segment>,
     pub(super) sections: Vec<Section>,
 }
@@ -68,8 +61,7 @@ pub(super) fn read(file: &File, file_bytes: u64) -> Result<Layout, ElfError> {
         kind: Kind::Other,
         build_id: None,
         interpreter: None,
-        soname: None,
-        needed: Vec::new(),
+        dynamic: Dynamic::default(),
         segments: headers.iter().filter_map(load_segment).collect(),
         sections: sections(header, data),
     };
@@ -78,11 +70,16 @@ pub(super) fn read(file: &File, file_bytes: u64) -> Result<Layout, ElfError> {
         .find(|p| p.kind == elf::PT_INTERP)
         .and_then(|p| text(&read_at(file, file_bytes, p.offset, p.file_bytes.min(MAX_NAME_BYTES))));
     layout.build_id = build_id(&layout, &parts, file, file_bytes);
-    let is_pie = read_dynamic(&mut layout, &parts, file, file_bytes);
+    if let Some(part) = parts.iter().find(|p| p.kind == elf::PT_DYNAMIC) {
+        let data = read_at(file, file_bytes, part.offset, part.file_bytes.min(MAX_DYNAMIC_BYTES));
+        let name = |at: FileOffset| text(&read_at(file, file_bytes, at, MAX_NAME_BYTES));
+        layout.dynamic = Dynamic::read(&data, &layout.segments, name);
+    }
     layout.kind = match header.e_type(LittleEndian) {
         elf::ET_EXEC => Kind::Fixed,
         // libc.so.6 has an interpreter too, so that it can be started: its soname tells it apart.
-        elf::ET_DYN if is_pie || (layout.interpreter.is_some() && layout.soname.is_none()) => Kind::Pie,
+        elf::ET_DYN if layout.dynamic.is_pie => Kind::Pie,
+        elf::ET_DYN if layout.interpreter.is_some() && layout.dynamic.soname.is_none() => Kind::Pie,
         elf::ET_DYN => Kind::Shared,
         _ => Kind::Other,
     };
@@ -183,35 +180,8 @@ fn build_id_note(data: &[u8], align: u64) -> Option<String> {
     None
 }
 
-/// Takes names from the dynamic section; true if it says that the file is a program.
-fn read_dynamic(layout: &mut Layout, parts: &[Part], file: &File, file_bytes: u64) -> bool {
-    let Some(part) = parts.iter().find(|p| p.kind == elf::PT_DYNAMIC) else { return false };
-    let data = read_at(file, file_bytes, part.offset, part.file_bytes.min(MAX_DYNAMIC_BYTES));
-    let entries: Vec<(u64, u64)> = data
-        .chunks_exact(16)
-        .map(|entry| (word(&entry[..8]), word(&entry[8..])))
-        .take_while(|&(tag, _)| tag != DT_NULL)
-        .collect();
-    let strings = entries.iter().find(|&&(tag, _)| tag == DT_STRTAB).and_then(|&(_, address)| {
-        let segment = layout.segments.iter().find(|s| address.wrapping_sub(s.address.0) < s.file_bytes)?;
-        segment.offset.0.checked_add(address - segment.address.0)
-    });
-    let name = |at: u64| {
-        let offset = strings?.checked_add(at)?;
-        text(&read_at(file, file_bytes, FileOffset(offset), MAX_NAME_BYTES))
-    };
-    layout.needed =
-        entries.iter().filter(|&&(tag, _)| tag == DT_NEEDED).filter_map(|&(_, at)| name(at)).collect();
-    layout.soname = entries.iter().find(|&&(tag, _)| tag == DT_SONAME).and_then(|&(_, at)| name(at));
-    entries.iter().any(|&(tag, flags)| tag == DT_FLAGS_1 && flags & DF_1_PIE != 0)
-}
-
 /// The text before the first zero byte.
 fn text(data: &[u8]) -> Option<String> {
     let end = data.iter().position(|&byte| byte == 0)?;
     Some(String::from_utf8_lossy(&data[..end]).into_owned())
-}
-
-fn word(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte))
 }

@@ -3,7 +3,10 @@
 //! Only the headers and what is asked for is read, so that a huge program opens in milliseconds. The file
 //! belongs to a stranger: every size in it is checked before it is used, and nothing in it causes a panic.
 
+mod dynamic;
+mod hash;
 mod header;
+mod relocations;
 pub mod symbols;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -17,8 +20,8 @@ use crate::units::{ElfVaddr, FileOffset};
 
 pub use symbols::{Symbol, Table};
 
-/// Most bytes of one read: more than the largest section that is ever needed (`.symtab` of a debug build).
-pub const MAX_READ_BYTES: u64 = 512 << 20;
+/// Most bytes of one read: more than the largest section that is needed (`.strtab` of a browser's debug build).
+pub const MAX_READ_BYTES: u64 = 256 << 20;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -125,13 +128,13 @@ impl Image {
     /// The library's own name (`DT_SONAME`).
     #[must_use]
     pub fn soname(&self) -> Option<&str> {
-        self.layout.soname.as_deref()
+        self.layout.dynamic.soname.as_deref()
     }
 
     /// Names of the libraries that it asks for (`DT_NEEDED`), in its order.
     #[must_use]
     pub fn needed(&self) -> &[String] {
-        &self.layout.needed
+        &self.layout.dynamic.needed
     }
 
     /// The parts that are loaded, in the file's order.
@@ -203,8 +206,15 @@ impl Image {
         &self.layout.sections
     }
 
+    /// Whether a section has bytes, all of them in the file.
+    fn holds(&self, section: &Section) -> bool {
+        let end = section.offset.0.checked_add(section.size_bytes);
+        section.kind != header::NOBITS && end.is_some_and(|end| end <= self.file_bytes)
+    }
+
+    /// The whole section; `None` as for [`Self::section_data`].
     pub(crate) fn contents(&self, section: &Section) -> Option<Vec<u8>> {
-        if section.kind == header::NOBITS {
+        if !self.holds(section) || section.size_bytes > MAX_READ_BYTES {
             return None;
         }
         let data = self.read_at(section.offset, section.size_bytes);

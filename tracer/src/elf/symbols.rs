@@ -2,20 +2,26 @@
 //!
 //! Each question is one pass over a table; no index is built, since a process asks a handful of questions.
 
+use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::ops::Range;
 
 use object::elf;
 
+use super::dynamic::word;
 use crate::elf::{Image, Section};
-use crate::units::ElfVaddr;
+use crate::units::{ElfVaddr, FileOffset};
 
 /// Bytes of an `Elf64_Sym`.
-const SYMBOL_BYTES: usize = 24;
+pub(super) const SYMBOL_BYTES: usize = 24;
 /// In `.gnu.version`: the version is not the one that a new program is linked with.
-const VERSION_HIDDEN: u16 = 0x8000;
+pub(super) const VERSION_HIDDEN: u16 = 0x8000;
+/// Entries that are read at once: 3 MiB of them.
+const CHUNK_BYTES: u64 = (SYMBOL_BYTES as u64) << 17;
+/// Most bytes of a table: 11 million symbols, twice those of the largest browsers.
+const MAX_SYMBOLS_BYTES: u64 = 256 << 20;
 /// Longest name that is read: C++ has names of many kilobytes, nobody asks for them.
-const MAX_NAME_BYTES: usize = 512;
+pub(super) const MAX_NAME_BYTES: usize = 512;
 
 /// The table that a symbol is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,8 +52,8 @@ pub struct Symbol {
 }
 
 /// One entry of a table whose name has not been read.
-struct Entry {
-    name: usize,
+pub(super) struct Entry {
+    pub(super) name: usize,
     address: ElfVaddr,
     size_bytes: u64,
     is_indirect: bool,
@@ -61,7 +67,23 @@ impl Image {
     pub fn functions_named(&self, names: &[&str]) -> Vec<Symbol> {
         let wanted: HashSet<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
         let longest = names.iter().map(|name| name.len()).max().unwrap_or(0);
-        self.functions(|_| true, |name| wanted.contains(name), longest)
+        let is_wanted = |name: &[u8]| wanted.contains(name);
+        let mut found = self.exported_functions_named(names);
+        self.scan(Table::Static, &|_| true, &is_wanted, longest, &mut found);
+        found
+    }
+
+    /// The defined functions of `.dynsym` with one of these names, by its hash table: cheap enough for thousands of
+    /// objects.
+    #[must_use]
+    pub fn exported_functions_named(&self, names: &[&str]) -> Vec<Symbol> {
+        self.hashed_functions(names).unwrap_or_else(|| {
+            let wanted = |name: &[u8]| names.iter().any(|wanted| wanted.as_bytes() == name);
+            let longest = names.iter().map(|name| name.len()).max().unwrap_or(0);
+            let mut found = Vec::new();
+            self.scan(Table::Dynamic, &|_| true, &wanted, longest, &mut found);
+            found
+        })
     }
 
     /// The defined functions that begin at one of these addresses, `.dynsym` first.
@@ -75,6 +97,14 @@ impl Image {
     #[must_use]
     pub fn functions_between(&self, range: Range<ElfVaddr>) -> Vec<Symbol> {
         self.functions(|entry| range.contains(&entry.address), |_| true, MAX_NAME_BYTES)
+    }
+
+    /// The defined functions whose names are wanted, `.dynsym` first: every name of every table is read, so only
+    /// for the few objects that are worth it. Names above 512 bytes are not asked about.
+    #[must_use]
+    pub fn functions_where(&self, predicate: impl Fn(&str) -> bool) -> Vec<Symbol> {
+        let wanted = |name: &[u8]| std::str::from_utf8(name).is_ok_and(&predicate);
+        self.functions(|_| true, wanted, MAX_NAME_BYTES)
     }
 
     /// The functions that other objects can call and that begin in a range.
@@ -106,33 +136,36 @@ impl Image {
         longest: usize,
         found: &mut Vec<Symbol>,
     ) {
-        let kind = match table {
-            Table::Dynamic => elf::SHT_DYNSYM,
-            Table::Static => elf::SHT_SYMTAB,
-        };
+        let kind = if table == Table::Dynamic { elf::SHT_DYNSYM } else { elf::SHT_SYMTAB };
         let Some(section) = self.sections().iter().find(|s| s.kind == kind.0) else { return };
         let strings = usize::try_from(section.link).ok().and_then(|link| self.sections().get(link));
-        let Some(strings) = strings.and_then(|s| self.contents(s)) else { return };
-        let Some(symbols) = self.contents(section) else { return };
-        let versions = self.versions(table).unwrap_or_default();
-        for (index, bytes) in symbols.chunks_exact(SYMBOL_BYTES).enumerate() {
-            let Some(entry) = function(bytes).filter(|entry| want_entry(entry)) else { continue };
+        // Most entries of a table are not asked for: its strings, the larger part, are read when the first one is.
+        let strings = LazyCell::new(|| strings.and_then(|s| self.contents(s)).unwrap_or_default());
+        let versions = LazyCell::new(|| self.versions(table).unwrap_or_default());
+        for (index, bytes) in self.entries(section).enumerate() {
+            let Some(entry) = function(&bytes).filter(|entry| want_entry(entry)) else { continue };
             let Some((name, version)) = split_name(&strings, entry.name, longest) else { continue };
             if !want_name(name) {
                 continue;
             }
             let hidden = versions.get(index * 2..index * 2 + 2);
             let is_old = hidden.is_some_and(|v| u16::from_le_bytes([v[0], v[1]]) & VERSION_HIDDEN != 0);
-            found.push(Symbol {
-                name: String::from_utf8_lossy(name).into_owned(),
-                address: entry.address,
-                size_bytes: entry.size_bytes,
-                table,
-                is_indirect: entry.is_indirect,
-                is_default_version: !is_old && version != Version::Old,
-                is_local: entry.is_local,
-            });
+            let name = String::from_utf8_lossy(name).into_owned();
+            found.push(entry.named(name, table, !is_old && version != Version::Old));
         }
+    }
+
+    /// The entries of a symbol table, some thousands of them in memory at once; none if it does not fit into the
+    /// file or its limit.
+    fn entries(&self, section: &Section) -> impl Iterator<Item = [u8; SYMBOL_BYTES]> + '_ {
+        let start = section.offset.0;
+        let end = self.holds(section).then(|| start + section.size_bytes);
+        let end = end.filter(|_| section.size_bytes <= MAX_SYMBOLS_BYTES).unwrap_or(start);
+        let chunks = (start..end).step_by(CHUNK_BYTES as usize);
+        chunks.flat_map(move |at| {
+            let chunk = self.read_at(FileOffset(at), CHUNK_BYTES.min(end - at));
+            chunk.as_chunks::<SYMBOL_BYTES>().0.to_vec()
+        })
     }
 
     /// One number per symbol of `.dynsym`, empty if the object has no versions.
@@ -143,11 +176,24 @@ impl Image {
     }
 }
 
+impl Entry {
+    pub(super) fn named(self, name: String, table: Table, is_default_version: bool) -> Symbol {
+        Symbol {
+            name,
+            address: self.address,
+            size_bytes: self.size_bytes,
+            table,
+            is_indirect: self.is_indirect,
+            is_default_version,
+            is_local: self.is_local,
+        }
+    }
+}
+
 /// A table's entry, if it is a defined function.
-fn function(bytes: &[u8]) -> Option<Entry> {
-    let word = |at: usize, len: usize| {
-        bytes[at..at + len].iter().rev().fold(0_u64, |value, &byte| value << 8 | u64::from(byte))
-    };
+pub(super) fn function(bytes: &[u8]) -> Option<Entry> {
+    let bytes: &[u8; SYMBOL_BYTES] = bytes.try_into().ok()?;
+    let word = |at: usize, len: usize| word(&bytes[at..at + len]);
     let (kind, binding) = (bytes[4] & 0xf, bytes[4] >> 4);
     let is_indirect = kind == elf::STT_GNU_IFUNC.0;
     let is_function = is_indirect || kind == elf::STT_FUNC.0;
@@ -175,9 +221,16 @@ enum Version {
 
 /// A name without its version: `.symtab` has `free@@V` for the default version and `cfree@V` for an old one.
 fn split_name(strings: &[u8], at: usize, longest: usize) -> Option<(&[u8], Version)> {
+    let name = name_at(strings, at, longest)?;
+    let version = strings.get(at + name.len()..)?;
+    let is_old = version.first() == Some(&b'@') && version.get(1) != Some(&b'@');
+    Some((name, if is_old { Version::Old } else { Version::Default }))
+}
+
+/// The name at an offset, without its version; `None` if it is longer than wanted or does not end.
+pub(super) fn name_at(strings: &[u8], at: usize, longest: usize) -> Option<&[u8]> {
     let rest = strings.get(at..)?;
-    let window = &rest[..rest.len().min(longest + 1)];
+    let window = &rest[..rest.len().min(longest.saturating_add(1))];
     let end = window.iter().position(|&byte| byte == 0 || byte == b'@')?;
-    let is_old = rest[end] == b'@' && rest.get(end + 1) != Some(&b'@');
-    Some((&rest[..end], if is_old { Version::Old } else { Version::Default }))
+    Some(&rest[..end])
 }

@@ -49,6 +49,9 @@ fn symbols_are_found_by_name_and_address() {
     assert_eq!(image.functions_at(&[ElfVaddr(TEXT + 8)]).len(), 3);
     assert_eq!(image.exported_functions_between(ElfVaddr(TEXT)..ElfVaddr(TEXT + 8)).len(), 1);
     assert_eq!(image.functions_between(ElfVaddr(TEXT)..ElfVaddr(TEXT + 32)).len(), 5);
+    let ending: Vec<_> =
+        image.functions_where(|name| name.ends_with("free")).into_iter().map(|s| s.name).collect();
+    assert_eq!(ending, ["free", "cfree", "free"]);
 }
 
 /// Check that each kind of wrong file is told apart.
@@ -79,7 +82,8 @@ fn use_everything(image: &Image) {
     let all = ElfVaddr(0)..ElfVaddr(u64::MAX);
     let _ = (image.functions_named(&["malloc", "free"]), image.functions_between(all.clone()));
     let _ = (image.exported_functions_between(all.clone()), image.read_vaddr(all));
-    let _ = image.vaddr_to_file_offset(ElfVaddr(TEXT));
+    let _ = (image.vaddr_to_file_offset(ElfVaddr(TEXT)), image.imported_slots());
+    let _ = image.functions_where(|name| name.ends_with('x'));
     for section in image.sections() {
         let _ = image.section_data(&section.name);
     }
