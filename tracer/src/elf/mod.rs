@@ -3,10 +3,12 @@
 //! Only the headers and what is asked for is read, so that a huge program opens in milliseconds. The file
 //! belongs to a stranger: every size in it is checked before it is used, and nothing in it causes a panic.
 
+pub mod debug;
 mod dynamic;
 mod hash;
 mod header;
 mod relocations;
+pub mod root;
 pub mod symbols;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -18,6 +20,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::units::{ElfVaddr, FileOffset};
 
+pub use debug::{DebugFinder, DebugNote};
 pub use symbols::{Symbol, Table};
 
 /// Most bytes of one read: more than the largest section that is needed (`.strtab` of a browser's debug build).
@@ -94,6 +97,9 @@ pub struct Image {
     file: File,
     file_bytes: u64,
     layout: header::Layout,
+    /// What was split off it, with the symbols that are looked up after its own.
+    beside: Vec<(Table, Self)>,
+    notes: Vec<DebugNote>,
 }
 
 impl Image {
@@ -104,7 +110,7 @@ impl Image {
     pub fn open(file: File) -> Result<Self, ElfError> {
         let file_bytes = file.metadata()?.len();
         let layout = header::read(&file, file_bytes)?;
-        Ok(Self { file, file_bytes, layout })
+        Ok(Self { file, file_bytes, layout, beside: Vec::new(), notes: Vec::new() })
     }
 
     /// The GNU build-id in lower-case hex.

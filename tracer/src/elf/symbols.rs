@@ -1,9 +1,10 @@
-//! Functions by name or by address, from `.dynsym` and `.symtab`.
+//! Functions by name or by address, from `.dynsym`, `.symtab` and what was split off them.
 //!
 //! Each question is one pass over a table; no index is built, since a process asks a handful of questions.
 
 use std::cell::LazyCell;
 use std::collections::HashSet;
+use std::fmt;
 use std::ops::Range;
 
 use object::elf;
@@ -30,6 +31,21 @@ pub enum Table {
     Dynamic,
     /// `.symtab`: everything, unless stripped.
     Static,
+    /// The `.symtab` of a separate debug file: what `strip` took.
+    DebugFile,
+    /// `.gnu_debugdata`: the functions of `.symtab` that `.dynsym` does not have.
+    MiniDebugInfo,
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dynamic => ".dynsym",
+            Self::Static => ".symtab",
+            Self::DebugFile => "separate debug file",
+            Self::MiniDebugInfo => "mini debug info",
+        })
+    }
 }
 
 /// A defined function.
@@ -69,7 +85,7 @@ impl Image {
         let longest = names.iter().map(|name| name.len()).max().unwrap_or(0);
         let is_wanted = |name: &[u8]| wanted.contains(name);
         let mut found = self.exported_functions_named(names);
-        self.scan(Table::Static, &|_| true, &is_wanted, longest, &mut found);
+        self.scan_static(&|_| true, &is_wanted, longest, &mut found);
         found
     }
 
@@ -93,7 +109,7 @@ impl Image {
         self.functions(|entry| wanted.contains(&entry.address), |_| true, MAX_NAME_BYTES)
     }
 
-    /// The defined functions of both tables that begin in a range, `.dynsym` first.
+    /// The defined functions of all tables that begin in a range, `.dynsym` first.
     #[must_use]
     pub fn functions_between(&self, range: Range<ElfVaddr>) -> Vec<Symbol> {
         self.functions(|entry| range.contains(&entry.address), |_| true, MAX_NAME_BYTES)
@@ -124,8 +140,22 @@ impl Image {
     ) -> Vec<Symbol> {
         let mut found = Vec::new();
         self.scan(Table::Dynamic, &entry, &name, longest, &mut found);
-        self.scan(Table::Static, &entry, &name, longest, &mut found);
+        self.scan_static(&entry, &name, longest, &mut found);
         found
+    }
+
+    /// All tables but `.dynsym`.
+    fn scan_static(
+        &self,
+        want_entry: &dyn Fn(&Entry) -> bool,
+        want_name: &dyn Fn(&[u8]) -> bool,
+        longest: usize,
+        found: &mut Vec<Symbol>,
+    ) {
+        self.scan(Table::Static, want_entry, want_name, longest, found);
+        for (table, image) in &self.beside {
+            image.scan(*table, want_entry, want_name, longest, found);
+        }
     }
 
     fn scan(

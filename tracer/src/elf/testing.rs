@@ -33,12 +33,26 @@ pub(crate) struct Defined {
 }
 
 /// A shared library with code, symbols and a build-id.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Builder {
     pub(crate) code: Vec<u8>,
     pub(crate) rodata: Vec<u8>,
     pub(crate) dynamic: Vec<Defined>,
     pub(crate) fixed: Vec<Defined>,
+    /// Further sections by name.
+    pub(crate) extra: Vec<(&'static str, Vec<u8>)>,
+    pub(crate) build_id: BuildId,
+    /// Without `.symtab`.
+    pub(crate) is_stripped: bool,
+}
+
+/// What the note says.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum BuildId {
+    #[default]
+    DeadBeef,
+    Other,
+    Absent,
 }
 
 impl Builder {
@@ -47,7 +61,11 @@ impl Builder {
         for word in [4_u32, 4, 3] {
             note.extend(word.to_le_bytes());
         }
-        note.extend(b"GNU\0\xde\xad\xbe\xef");
+        note.extend(b"GNU\0");
+        note.extend(match self.build_id {
+            BuildId::DeadBeef => [0xde, 0xad, 0xbe, 0xef],
+            BuildId::Other | BuildId::Absent => [1, 2, 3, 4],
+        });
         let mut names = vec![0];
         let mut parts: Vec<(u32, u32, u64, u64, u32)> = vec![(0, 0, 0, 0, 0)];
         let mut out = vec![0; TEXT as usize];
@@ -64,9 +82,16 @@ impl Builder {
         add(".rodata", 1, 0, &self.rodata);
         add(".dynsym", 11, 4, &dynsym);
         add(".dynstr", 3, 0, &dynstr);
-        add(".symtab", 2, 6, &symtab);
-        add(".strtab", 3, 0, &strtab);
-        add(".note.gnu.build-id", 7, 0, &note);
+        if !self.is_stripped {
+            add(".symtab", 2, 6, &symtab);
+            add(".strtab", 3, 0, &strtab);
+        }
+        if !matches!(self.build_id, BuildId::Absent) {
+            add(".note.gnu.build-id", 7, 0, &note);
+        }
+        for (name, data) in &self.extra {
+            add(name, 1, 0, data);
+        }
         let at = names.len() as u32;
         names.extend(b".shstrtab\0");
         parts.push((at, 3, out.len() as u64, names.len() as u64, 0));

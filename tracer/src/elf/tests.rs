@@ -15,6 +15,7 @@ fn small() -> Builder {
             function("free@@NEW", 8, false),
             function("helper", 16, true),
         ],
+        ..Builder::default()
     }
 }
 

@@ -7,7 +7,7 @@ use tracer_ebpf::abi::{Cookie, MAX_FUNCTIONS, Range, Slot};
 
 use crate::allocator::{self, Allocator, Detection, Role};
 use crate::command::Failure;
-use crate::elf::{ElfError, Image};
+use crate::elf::{DebugFinder, ElfError, Image};
 use crate::kernel::attach::{EntryPoint, Kind, Points, ReturnEntry};
 use crate::mode::Mode;
 use crate::model::snapshot;
@@ -84,6 +84,7 @@ fn find(mappings: &Mappings, choice: &Choice, pid: u32) -> Result<Found, Failure
     let mut others = Vec::new();
     let wanted = |file: &Arc<MappedFile>| choice.object.as_ref().is_none_or(|object| *object == file.path);
     let files: Vec<_> = mappings.files().into_iter().filter(wanted).collect();
+    let program = std::fs::read_link(format!("/proc/{pid}/exe"));
     for file in &files {
         let opened = file.file.try_clone().map_err(anyhow::Error::from)?;
         let image = match Image::open(opened) {
@@ -97,6 +98,9 @@ fn find(mappings: &Mappings, choice: &Choice, pid: u32) -> Result<Found, Failure
             // A file that is mapped as code and is no ELF file has no malloc.
             Err(_) => continue,
         };
+        let is_named = choice.object.is_some() || program.as_ref().is_ok_and(|path| *path == *file.path);
+        let image =
+            if is_named { image.with_debug(&DebugFinder::of_process(pid), &file.path) } else { image };
         match allocator::detect(&image, &file.path) {
             Detection::Supported(allocator) if found.is_none() => {
                 found = Some((Arc::clone(file), image, allocator));
