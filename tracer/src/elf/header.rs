@@ -151,6 +151,7 @@ fn sections(header: &Header, data: &ReadCache<&File>) -> Vec<Section> {
             .unwrap_or_default(),
         kind: s.sh_type(LittleEndian).0,
         link: s.sh_link(LittleEndian),
+        is_compressed: s.sh_flags(LittleEndian).0 & elf::SHF_COMPRESSED.0 != 0,
         address: ElfVaddr(s.sh_addr(LittleEndian)),
         offset: FileOffset(s.sh_offset(LittleEndian)),
         size_bytes: s.sh_size(LittleEndian),

@@ -3,6 +3,7 @@
 //! Only the headers and what is asked for is read, so that a huge program opens in milliseconds. The file
 //! belongs to a stranger: every size in it is checked before it is used, and nothing in it causes a panic.
 
+pub mod copy;
 pub mod debug;
 mod dynamic;
 mod hash;
@@ -86,6 +87,8 @@ pub(crate) struct Section {
     pub(crate) kind: u32,
     /// Index of the section that belongs to it: a symbol table's strings.
     pub(crate) link: u32,
+    /// `SHF_COMPRESSED`.
+    pub(crate) is_compressed: bool,
     pub(crate) address: ElfVaddr,
     pub(crate) offset: FileOffset,
     pub(crate) size_bytes: u64,

@@ -6,6 +6,7 @@ mod addresses;
 pub mod call_site;
 pub mod native;
 mod places;
+mod sources;
 
 use tracer_ebpf::abi::StopReason;
 

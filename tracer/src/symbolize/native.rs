@@ -1,13 +1,13 @@
 //! Names from symbol tables and debug information, through blazesym.
 
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use blazesym::symbolize::source::{Elf, Source};
 use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized};
 
 use super::places::Places;
+use super::sources::Sources;
 use super::{Located, Place, PlaceId};
 use crate::elf::Image;
 use crate::frame::Frame;
@@ -15,14 +15,16 @@ use crate::target::mappings::MappedFile;
 use crate::units::{ElfVaddr, FileOffset};
 use crate::unwind::Extents;
 
-/// Where distributions put separate debug files, by build-id.
-const DEBUG_DIRECTORY: &str = "/usr/lib/debug/.build-id";
+/// Most bytes of all symbols and all debug information that are kept in memory.
+const MAX_SOURCE_BYTES: u64 = 1 << 30;
 
 /// Finds places and names, and remembers them.
 pub struct Symbolizer {
     pub(super) places: Places,
     blazesym: blazesym::symbolize::Symbolizer,
     objects: HashMap<(u64, u64), Arc<Object>>,
+    /// What is left of [`MAX_SOURCE_BYTES`].
+    budget: Cell<u64>,
     frames: HashMap<PlaceId, Frames>,
     /// What has a name has it at whatever address it lies.
     named: HashMap<CodeKey, Frames>,
@@ -39,7 +41,8 @@ struct Object {
     build_id: Option<String>,
     image: Option<Image>,
     extents: Extents,
-    debug_file: Option<PathBuf>,
+    /// Opened when the first name is asked for.
+    sources: OnceCell<Sources>,
 }
 
 impl Default for Symbolizer {
@@ -49,8 +52,11 @@ impl Default for Symbolizer {
             blazesym: blazesym::symbolize::Symbolizer::builder()
                 .enable_auto_reload(false)
                 .enable_demangling(false)
+                // Links are followed by us: an object could name any file of this machine.
+                .set_debug_dirs(Some([""; 0]))
                 .build(),
             objects: HashMap::new(),
+            budget: Cell::new(MAX_SOURCE_BYTES),
             frames: HashMap::new(),
             named: HashMap::new(),
         }
@@ -114,15 +120,22 @@ impl Symbolizer {
         // The return address may already belong to the next function or line: the call is what is asked for.
         let call = FileOffset(file_offset - 1);
         let unnamed = |reason: String| vec![Frame { reason: Some(reason), ..base.clone() }];
-        let Some(vaddr) = object.image.as_ref().and_then(|image| image.file_offset_to_vaddr(call)) else {
+        let Some(image) = &object.image else { return unnamed("not an ELF file".to_owned()) };
+        let Some(vaddr) = image.file_offset_to_vaddr(call) else {
             return unnamed("not an ELF file with that code".to_owned());
         };
-        let path = object.debug_file.clone().unwrap_or_else(|| file.open_path());
-        let source = Source::Elf(Elf::new(path));
-        match self.blazesym.symbolize_single(&source, Input::VirtOffset(vaddr.0)) {
-            Ok(Symbolized::Sym(sym)) => functions(&sym, base),
-            Ok(Symbolized::Unknown(_)) => object.by_extent(vaddr, base),
-            Err(error) => unnamed(format!("failed to read symbols: {error}")),
+        let sources = object.sources.get_or_init(|| Sources::open(file, image, &self.budget));
+        let mut failure = sources.failure.clone();
+        for source in sources.iter() {
+            match self.blazesym.symbolize_single(source, Input::VirtOffset(vaddr.0)) {
+                Ok(Symbolized::Sym(sym)) if !sym.name.is_empty() => return functions(&sym, base),
+                Ok(_) => {}
+                Err(error) => failure = Some(error.to_string()),
+            }
+        }
+        match failure {
+            Some(failure) => unnamed(format!("failed to read symbols: {failure}")),
+            None => object.by_extent(vaddr, base),
         }
     }
 
@@ -136,13 +149,8 @@ impl Object {
     fn open(file: &MappedFile) -> Self {
         let image = file.file.try_clone().ok().and_then(|file| Image::open(file).ok());
         let build_id = image.as_ref().and_then(|image| image.build_id()).map(str::to_owned);
-        let debug_file = build_id
-            .as_deref()
-            .filter(|id| id.len() > 2)
-            .map(|id| PathBuf::from(format!("{DEBUG_DIRECTORY}/{}/{}.debug", &id[..2], &id[2..])))
-            .filter(|path| path.is_file());
         let extents = image.as_ref().map(Extents::load).unwrap_or_default();
-        Self { build_id, image, extents, debug_file }
+        Self { build_id, image, extents, sources: OnceCell::new() }
     }
 
     /// A stripped function is still one function: it is called after its first address, as disassemblers do.

@@ -9,11 +9,13 @@ use std::fs::File;
 use std::hash::{Hash, Hasher};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 use tracer_ebpf::abi::Range;
+
+use crate::elf::root::Root;
 
 /// A file that some target has mapped.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct MappedFile {
     pub path: String,
     /// Device and inode.
     pub identity: (u64, u64),
+    /// Root of the process that it was found in: there its debug file is looked for.
+    pub root: Option<Arc<Root>>,
 }
 
 /// The same file, whatever name it was opened by.
@@ -98,6 +102,7 @@ impl Mappings {
     /// The process is gone, or may not be looked at.
     pub fn read(pid: u32, files: &mut FileCache) -> Result<Self, procfs::ProcError> {
         let process = Process::new(i32::try_from(pid).unwrap_or(0))?;
+        let root = Root::of_process(pid).ok().map(Arc::new);
         let mut mappings = Vec::new();
         for map in process.maps()? {
             if map.perms.contains(MMPermissions::EXECUTE) {
@@ -105,7 +110,7 @@ impl Mappings {
                     start: map.address.0,
                     end: map.address.1,
                     file_offset: map.offset,
-                    backing: files.backing(pid, &map),
+                    backing: files.backing(pid, &map, root.as_ref()),
                 });
             }
         }
@@ -193,16 +198,16 @@ impl Mappings {
 }
 
 impl FileCache {
-    fn backing(&mut self, pid: u32, map: &MemoryMap) -> Backing {
+    fn backing(&mut self, pid: u32, map: &MemoryMap, root: Option<&Arc<Root>>) -> Backing {
         match &map.pathname {
-            MMapPath::Path(path) => self.open(pid, map, path),
+            MMapPath::Path(path) => self.open(pid, map, path, root),
             MMapPath::Vdso | MMapPath::Vsyscall => Backing::Vdso,
             MMapPath::Other(name) if name.contains("uprobes") => Backing::Uprobes,
             _ => Backing::Anonymous,
         }
     }
 
-    fn open(&mut self, pid: u32, map: &MemoryMap, path: &std::path::Path) -> Backing {
+    fn open(&mut self, pid: u32, map: &MemoryMap, path: &Path, root: Option<&Arc<Root>>) -> Backing {
         let device = rustix::fs::makedev(map.dev.0 as u32, map.dev.1 as u32);
         if let Some(known) = self.0.get(&(device, map.inode)) {
             return Backing::File(Arc::clone(known));
@@ -210,9 +215,9 @@ impl FileCache {
         let seen = path.display().to_string();
         let name = seen.trim_end_matches(" (deleted)");
         let by_range = format!("/proc/{pid}/map_files/{:x}-{:x}", map.address.0, map.address.1);
-        let by_root = format!("/proc/{pid}/root{name}");
         let opened = File::open(&by_range).or_else(|first| {
-            let file = File::open(&by_root).map_err(|_| first)?;
+            let in_root = root.map_or(Ok(None), |root| root.open_file(Path::new(name)));
+            let Ok(Some(file)) = in_root else { return Err(first) };
             // Another file may have that name now.
             if file.metadata()?.ino() == map.inode {
                 Ok(file)
@@ -223,7 +228,7 @@ impl FileCache {
         match opened {
             Ok(file) => {
                 let identity = (device, map.inode);
-                let mapped = Arc::new(MappedFile { file, path: seen, identity });
+                let mapped = Arc::new(MappedFile { file, path: seen, identity, root: root.cloned() });
                 self.0.insert(identity, Arc::clone(&mapped));
                 Backing::File(mapped)
             }

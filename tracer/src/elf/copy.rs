@@ -1,0 +1,185 @@
+//! Copies what names and lines are read from, into memory that nobody else can change.
+//!
+//! The reader of debug information maps a file and trusts it: a file that shrinks meanwhile would end tracer by SIGBUS,
+//! links in it would lead it to any file of this machine, and compressed sections could fill the memory. The copy has
+//! no links, nothing compressed, and a limit.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use flate2::read::ZlibDecoder;
+use object::elf;
+use rustix::fs::MemfdFlags;
+
+use super::dynamic::word;
+use super::{Image, Section};
+use crate::units::FileOffset;
+
+/// Bytes of an `Elf64_Ehdr`, an `Elf64_Shdr` and an `Elf64_Chdr`.
+const HEADER_BYTES: usize = 64;
+const SECTION_BYTES: usize = 64;
+const COMPRESSION_BYTES: u64 = 24;
+/// Where in a section header its flags, offset and size are.
+const FLAGS_AT: usize = 8;
+const OFFSET_AT: usize = 24;
+const SIZE_AT: usize = 32;
+/// Alignment of every section in the copy.
+const ALIGNMENT: u64 = 16;
+/// Bytes that are copied at once.
+const CHUNK_BYTES: u64 = 1 << 20;
+
+/// How much is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Symbol tables.
+    Names,
+    /// And the debug information.
+    NamesAndLines,
+}
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// It could not be written.
+    #[error("failed to copy it: {0}")]
+    Io(#[from] io::Error),
+    /// The limit of all copies would be passed.
+    #[error("its symbols or its debug information are larger than what is left of the limit of all objects")]
+    TooLarge,
+    /// There are no section headers, or they contradict the file.
+    #[error("its section headers cannot be read")]
+    NoSections,
+    /// Compressed by something else than zlib, or broken.
+    #[error("its section {0} cannot be decompressed")]
+    Compressed(String),
+}
+
+/// A copy that is being written.
+struct Copy<'a> {
+    file: File,
+    end: u64,
+    budget: &'a mut u64,
+}
+
+impl Image {
+    /// Whether it has debug information of its own.
+    #[must_use]
+    pub fn has_lines(&self) -> bool {
+        self.sections().iter().any(|s| s.name == ".debug_line" && self.holds(s))
+    }
+
+    /// An ELF file with its symbol tables, and its debug information if that is wanted; its bytes are taken off the
+    /// budget.
+    ///
+    /// # Errors
+    /// [`CopyError`]; the budget may be less then.
+    pub fn copy_symbols(&self, content: Content, budget: &mut u64) -> Result<File, CopyError> {
+        let start = self.read_at(FileOffset(0), HEADER_BYTES as u64);
+        let mut start: [u8; HEADER_BYTES] = start.try_into().map_err(|_| CopyError::NoSections)?;
+        let mut headers =
+            self.read_at(FileOffset(word(&start[40..48])), (self.sections().len() * SECTION_BYTES) as u64);
+        if headers.is_empty() || headers.len() != self.sections().len() * SECTION_BYTES {
+            return Err(CopyError::NoSections);
+        }
+        let wanted = self.wanted(content, &start);
+        let file =
+            File::from(rustix::fs::memfd_create("symbols", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
+        let mut copy = Copy { file, end: 0, budget };
+        copy.append(&start)?;
+        for (index, (header, section)) in
+            headers.chunks_exact_mut(SECTION_BYTES).zip(self.sections()).enumerate().skip(1)
+        {
+            if !wanted.contains(&index) {
+                header.fill(0);
+                continue;
+            }
+            let at = copy.align()?;
+            if section.is_compressed {
+                copy.decompress(self, section)?;
+                let flags = word(&header[FLAGS_AT..FLAGS_AT + 8]) & !u64::from(elf::SHF_COMPRESSED.0);
+                header[FLAGS_AT..FLAGS_AT + 8].copy_from_slice(&flags.to_le_bytes());
+            } else {
+                copy.take(self, section)?;
+            }
+            header[OFFSET_AT..OFFSET_AT + 8].copy_from_slice(&at.to_le_bytes());
+            header[SIZE_AT..SIZE_AT + 8].copy_from_slice(&(copy.end - at).to_le_bytes());
+        }
+        let headers_at = copy.align()?;
+        copy.append(&headers)?;
+        // No program headers: nobody loads it.
+        start[32..40].fill(0);
+        start[56..58].fill(0);
+        start[40..48].copy_from_slice(&headers_at.to_le_bytes());
+        std::os::unix::fs::FileExt::write_all_at(&copy.file, &start, 0)?;
+        Ok(copy.file)
+    }
+
+    /// The sections that are copied, by index.
+    fn wanted(&self, content: Content, start: &[u8; HEADER_BYTES]) -> BTreeSet<usize> {
+        let tables = [elf::SHT_SYMTAB.0, elf::SHT_DYNSYM.0];
+        let names = match word(&start[62..64]) as usize {
+            names if names == usize::from(elf::SHN_XINDEX.0) => {
+                self.sections().first().map_or(0, |s| s.link as usize)
+            }
+            names => names,
+        };
+        let mut wanted = BTreeSet::from([names]);
+        for (index, section) in self.sections().iter().enumerate() {
+            let is_line = section.name.starts_with(".debug_") && section.name != ".debug_sup";
+            if tables.contains(&section.kind) {
+                wanted.extend([index, section.link as usize]);
+            } else if is_line && content == Content::NamesAndLines {
+                wanted.insert(index);
+            }
+        }
+        wanted.retain(|&index| self.sections().get(index).is_some_and(|section| self.holds(section)));
+        wanted
+    }
+}
+
+impl Copy<'_> {
+    fn append(&mut self, data: &[u8]) -> Result<(), CopyError> {
+        let bytes = data.len() as u64;
+        *self.budget = self.budget.checked_sub(bytes).ok_or(CopyError::TooLarge)?;
+        self.file.write_all(data)?;
+        self.end += bytes;
+        Ok(())
+    }
+
+    fn align(&mut self) -> Result<u64, CopyError> {
+        let padding = self.end.next_multiple_of(ALIGNMENT) - self.end;
+        self.append(&[0; ALIGNMENT as usize][..padding as usize])?;
+        Ok(self.end)
+    }
+
+    /// As many bytes as the file still has: it may have shrunk.
+    fn take(&mut self, image: &Image, section: &Section) -> Result<(), CopyError> {
+        if section.size_bytes > *self.budget {
+            return Err(CopyError::TooLarge);
+        }
+        for at in (0..section.size_bytes).step_by(CHUNK_BYTES as usize) {
+            let offset = FileOffset(section.offset.0 + at);
+            self.append(&image.read_at(offset, CHUNK_BYTES.min(section.size_bytes - at)))?;
+        }
+        Ok(())
+    }
+
+    fn decompress(&mut self, image: &Image, section: &Section) -> Result<(), CopyError> {
+        let fails = || CopyError::Compressed(section.name.clone());
+        let data = image.contents(section).ok_or(CopyError::TooLarge)?;
+        let (header, data) = data.split_at_checked(COMPRESSION_BYTES as usize).ok_or_else(fails)?;
+        if word(&header[..4]) != u64::from(elf::ELFCOMPRESS_ZLIB.0) {
+            return Err(fails());
+        }
+        // What the header says is no bound: the stream is.
+        let mut reader = ZlibDecoder::new(data).take(word(&header[8..16]));
+        let mut chunk = vec![0; CHUNK_BYTES as usize];
+        loop {
+            match reader.read(&mut chunk).map_err(|_| fails())? {
+                0 => return Ok(()),
+                filled => self.append(&chunk[..filled])?,
+            }
+        }
+    }
+}
