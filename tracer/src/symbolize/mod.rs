@@ -4,6 +4,7 @@
 
 mod addresses;
 pub mod call_site;
+mod guarded;
 pub mod native;
 mod places;
 mod sources;

@@ -4,8 +4,9 @@ use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use blazesym::symbolize::{CodeInfo, Input, Sym, Symbolized};
+use blazesym::symbolize::{CodeInfo, Sym};
 
+use super::guarded::{Failure, Guarded};
 use super::places::Places;
 use super::sources::Sources;
 use super::{Located, Place, PlaceId};
@@ -21,7 +22,7 @@ const MAX_SOURCE_BYTES: u64 = 1 << 30;
 /// Finds places and names, and remembers them.
 pub struct Symbolizer {
     pub(super) places: Places,
-    blazesym: blazesym::symbolize::Symbolizer,
+    blazesym: Guarded,
     objects: HashMap<(u64, u64), Arc<Object>>,
     /// What is left of [`MAX_SOURCE_BYTES`].
     budget: Cell<u64>,
@@ -49,12 +50,7 @@ impl Default for Symbolizer {
     fn default() -> Self {
         Self {
             places: Places::default(),
-            blazesym: blazesym::symbolize::Symbolizer::builder()
-                .enable_auto_reload(false)
-                .enable_demangling(false)
-                // Links are followed by us: an object could name any file of this machine.
-                .set_debug_dirs(Some([""; 0]))
-                .build(),
+            blazesym: Guarded::default(),
             objects: HashMap::new(),
             budget: Cell::new(MAX_SOURCE_BYTES),
             frames: HashMap::new(),
@@ -116,7 +112,7 @@ impl Symbolizer {
         frames
     }
 
-    fn look_up(&self, file: &MappedFile, object: &Object, file_offset: u64, base: &Frame) -> Vec<Frame> {
+    fn look_up(&mut self, file: &MappedFile, object: &Object, file_offset: u64, base: &Frame) -> Vec<Frame> {
         // The return address may already belong to the next function or line: the call is what is asked for.
         let call = FileOffset(file_offset - 1);
         let unnamed = |reason: String| vec![Frame { reason: Some(reason), ..base.clone() }];
@@ -127,10 +123,14 @@ impl Symbolizer {
         let sources = object.sources.get_or_init(|| Sources::open(file, image, &self.budget));
         let mut failure = sources.failure.clone();
         for source in sources.iter() {
-            match self.blazesym.symbolize_single(source, Input::VirtOffset(vaddr.0)) {
-                Ok(Symbolized::Sym(sym)) if !sym.name.is_empty() => return functions(&sym, base),
-                Ok(_) => {}
-                Err(error) => failure = Some(error.to_string()),
+            match self.blazesym.symbol(&source.elf, vaddr, |symbol| functions(symbol, base)) {
+                Ok(Some(frames)) => return frames,
+                Ok(None) => {}
+                Err(Failure::Unreadable(error)) => failure = Some(error),
+                Err(Failure::Panicked) => {
+                    source.is_broken.set(true);
+                    failure = Some("its debug information contradicts itself".to_owned());
+                }
             }
         }
         match failure {

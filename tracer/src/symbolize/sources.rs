@@ -14,11 +14,18 @@ use crate::target::mappings::MappedFile;
 
 /// The sources of one object.
 pub(super) struct Sources {
-    sources: Vec<Source<'static>>,
+    sources: Vec<OneSource>,
     /// Why one of them cannot be read.
     pub(super) failure: Option<String>,
     /// The sources name them by their descriptors.
     _files: Vec<File>,
+}
+
+/// One of them.
+pub(super) struct OneSource {
+    pub(super) elf: Source<'static>,
+    /// Nobody may ask it again.
+    pub(super) is_broken: Cell<bool>,
 }
 
 impl Sources {
@@ -44,8 +51,9 @@ impl Sources {
         opened
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Source<'static>> {
-        self.sources.iter()
+    /// Those that may be asked.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &OneSource> {
+        self.sources.iter().filter(|source| !source.is_broken.get())
     }
 
     /// Names alone, where the debug information cannot be had.
@@ -57,11 +65,12 @@ impl Sources {
         };
         match copied {
             Ok(file) => {
-                let mut elf = Elf::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
-                self.sources.push(Source::Elf(elf.clone()));
                 // Broken debug information is an error for every address: the symbol table may be sound.
-                elf.debug_syms = false;
-                self.sources.push(Source::Elf(elf));
+                for debug_syms in [true, false] {
+                    let mut elf = Elf::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
+                    elf.debug_syms = debug_syms;
+                    self.sources.push(OneSource { elf: Source::Elf(elf), is_broken: Cell::new(false) });
+                }
                 self._files.push(file);
             }
             // Every object of a process may be without section headers: it has no names, and nothing has failed.

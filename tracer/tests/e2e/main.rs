@@ -8,6 +8,7 @@ mod bad_input;
 mod bad_machine;
 mod compare;
 mod crowd;
+mod damage;
 mod exceptions;
 mod family;
 mod fixtures;
