@@ -18,7 +18,7 @@ use aya_ebpf::{
     macros::{raw_tracepoint, uprobe, uretprobe},
     programs::{ProbeContext, RawTracePointContext, RetProbeContext},
 };
-use programs::{alloc, live, process};
+use programs::{alloc, free, live, process};
 
 /// Declares a uprobe program for both ways of attaching.
 macro_rules! hook {
@@ -44,6 +44,10 @@ hook! {
     uprobe alloc_enter / alloc_enter_perf (ProbeContext) => alloc::enter
 }
 hook! {
+    /// Mode `alloc`, a jump from one allocating function to another: the call is counted already.
+    uprobe alloc_jump / alloc_jump_perf (ProbeContext) => alloc::jump
+}
+hook! {
     /// Mode `live`, entry of an allocating function: remember the call.
     uprobe live_enter / live_enter_perf (ProbeContext) => live::enter
 }
@@ -52,8 +56,16 @@ hook! {
     uretprobe live_leave / live_leave_perf (RetProbeContext) => live::leave
 }
 hook! {
+    /// Mode `live`, a `ret` instruction of an allocating function that may have no return probe: the same.
+    uprobe live_ret / live_ret_perf (ProbeContext) => live::leave_at_ret
+}
+hook! {
     /// Mode `live`, entry of a freeing function: the block is gone.
-    uprobe live_free / live_free_perf (ProbeContext) => live::free
+    uprobe live_free / live_free_perf (ProbeContext) => free::enter
+}
+hook! {
+    /// Mode `live`, a jump from one freeing function to another: the block is taken out already.
+    uprobe live_jump / live_jump_perf (ProbeContext) => free::jump
 }
 hook! {
     /// The dynamic loader's rendezvous function: the mappings have changed.

@@ -116,14 +116,14 @@ pub struct TraceArgs {
     /// Label on everything that is exported; may be given several times
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub labels: Vec<String>,
-    /// Trace this allocator (glibc)
+    /// Trace only this allocator, as reports name it (glibc, jemalloc, tcmalloc, mimalloc, musl, unknown)
     #[arg(long, value_name = "NAME")]
     pub allocator: Option<String>,
-    /// Look for the allocator in this mapped file only
+    /// Look for allocators in this mapped file only, also among its private functions
     #[arg(long, value_name = "PATH")]
     pub object: Option<String>,
-    /// Not there yet.
-    #[arg(long, hide = true)]
+    /// Trace only functions with this before their names: PREFIXmalloc, PREFIXfree, …
+    #[arg(long, value_name = "PREFIX")]
     pub symbol_prefix: Option<String>,
     /// How probes are attached
     #[arg(long, value_enum, default_value_t = Attach::Auto)]

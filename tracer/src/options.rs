@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
@@ -11,6 +12,7 @@ use crate::cli::{Attach, TraceArgs, View, YesNo};
 use crate::mode::Mode;
 use crate::model::Filter;
 use crate::model::snapshot::Dimension;
+use crate::target::mappings::{MappedFile, Mappings};
 use crate::units::Bytes;
 use crate::view::Format;
 
@@ -28,6 +30,26 @@ pub struct Output {
 pub struct Choice {
     /// Only in this mapped file.
     pub object: Option<String>,
+    /// Only an allocator of this name.
+    pub allocator: Option<String>,
+    /// Only functions with this before their names.
+    pub symbol_prefix: Option<String>,
+}
+
+impl Choice {
+    /// The files to look at.
+    #[must_use]
+    pub fn files(&self, mappings: &Mappings) -> Vec<Arc<MappedFile>> {
+        let wanted = |file: &Arc<MappedFile>| self.object.as_ref().is_none_or(|object| *object == file.path);
+        mappings.files().into_iter().filter(wanted).collect()
+    }
+
+    /// Whether an allocator is wanted.
+    #[must_use]
+    pub fn takes(&self, name: &str, prefix: &str) -> bool {
+        self.allocator.as_ref().is_none_or(|wanted| wanted == name)
+            && self.symbol_prefix.as_ref().is_none_or(|wanted| wanted == prefix)
+    }
 }
 
 /// Options of `attach` and `run`, checked.
@@ -108,7 +130,11 @@ pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError>
             exclude: args.exclude.as_deref().map(|text| pattern(text, "--exclude")).transpose()?,
         },
         labels: args.labels.iter().map(|text| label(text)).collect::<Result<_, _>>()?,
-        choice: Choice { object: args.object.clone() },
+        choice: Choice {
+            object: args.object.clone(),
+            allocator: args.allocator.clone(),
+            symbol_prefix: args.symbol_prefix.clone(),
+        },
         attach: args.attach,
         follow_forks: args.follow_forks.map_or(is_run, |choice| choice == YesNo::Yes),
         max_stacks: args.max_stacks,
@@ -128,16 +154,6 @@ fn mode(text: &str) -> Result<Mode, UsageError> {
 fn refuse_what_is_not_there(args: &TraceArgs) -> Result<(), UsageError> {
     if args.max_overhead.is_some() {
         return wrong("--max-overhead is not there yet: a later version brings it");
-    }
-    if args.symbol_prefix.is_some() {
-        return wrong("--symbol-prefix is not there yet: a later version brings it");
-    }
-    if let Some(name) = &args.allocator
-        && name != "glibc"
-    {
-        return wrong(format!(
-            "--allocator {name} is not there yet: a later version brings it. This one traces glibc"
-        ));
     }
     Ok(())
 }

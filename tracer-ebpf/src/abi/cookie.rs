@@ -14,8 +14,16 @@ pub enum Argument {
     AlignSize = 3,
     /// `f(out, alignment, size)`: posix_memalign, which returns an error number.
     OutAlignSize = 4,
-    /// `f(pointer, …)`: free, free_sized, free_aligned_sized.
+    /// `f(pointer, …)`: free, free_sized, dallocx, operator delete.
     Pointer = 5,
+    /// `f(old, size, extra, flags)`: xallocx, which changes a block where it is and returns its usable size.
+    Resize = 6,
+    /// `f(old, count, size)`: reallocarray of mimalloc (`mi_reallocn`, `mi_recalloc`).
+    OldCountSize = 7,
+    /// `f(heap, count, size)`: mi_heap_calloc.
+    HeapCountSize = 8,
+    /// `f(heap, old, size)`: mi_heap_realloc.
+    HeapOldSize = 9,
 }
 
 impl Argument {
@@ -29,8 +37,19 @@ impl Argument {
             3 => Self::AlignSize,
             4 => Self::OutAlignSize,
             5 => Self::Pointer,
+            6 => Self::Resize,
+            7 => Self::OldCountSize,
+            8 => Self::HeapCountSize,
+            9 => Self::HeapOldSize,
             _ => return None,
         })
+    }
+
+    /// Whether a success ends an old block.
+    #[inline(always)]
+    #[must_use]
+    pub const fn moves(self) -> bool {
+        matches!(self, Self::OldSize | Self::Resize | Self::OldCountSize | Self::HeapOldSize)
     }
 }
 
@@ -44,6 +63,9 @@ impl Argument {
 /// | 32..40 | bytes that SP has moved down between the function's entry and the probe |
 /// | 40 | the function may tail-jump into another probed function |
 /// | 41 | the function may call or jump to another probed function |
+/// | 42 | its arguments say whether it jumps (glibc); else probes on its jumps do |
+/// | 43 | it has no return probe, but probes on its `ret` instructions |
+/// | 44 | another probed function may call or jump to it |
 /// | 48..64 | index of the function's totals |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cookie {
@@ -59,6 +81,12 @@ pub struct Cookie {
     pub may_tail_jump: bool,
     /// The function may call or jump to another probed function, whose call is then part of its own.
     pub is_outer: bool,
+    /// The function's arguments say whether it jumps.
+    pub tells_jump: bool,
+    /// The function's `ret` instructions are probed, not its return address.
+    pub has_ret_sites: bool,
+    /// Another probed function may call or jump to this one.
+    pub is_inner: bool,
     /// Index of the function's totals.
     pub totals: u16,
 }
@@ -73,6 +101,9 @@ impl Cookie {
             | (self.shift_bytes as u64) << 32
             | (self.may_tail_jump as u64) << 40
             | (self.is_outer as u64) << 41
+            | (self.tells_jump as u64) << 42
+            | (self.has_ret_sites as u64) << 43
+            | (self.is_inner as u64) << 44
             | (self.totals as u64) << 48
     }
 
@@ -87,6 +118,9 @@ impl Cookie {
             shift_bytes: (bits >> 32) as u8,
             may_tail_jump: bits >> 40 & 1 == 1,
             is_outer: bits >> 41 & 1 == 1,
+            tells_jump: bits >> 42 & 1 == 1,
+            has_ret_sites: bits >> 43 & 1 == 1,
+            is_inner: bits >> 44 & 1 == 1,
             totals: (bits >> 48) as u16,
         })
     }
@@ -98,8 +132,8 @@ mod tests {
 
     #[test]
     fn a_cookie_survives_the_round_trip() {
-        for bits in 0..6 {
-            let argument = Argument::from_bits(bits).expect("all of 0..6 are variants");
+        for bits in 0..10 {
+            let argument = Argument::from_bits(bits).expect("all of 0..10 are variants");
             let cookie = Cookie {
                 slot: 0xfffe,
                 function: 31,
@@ -107,6 +141,9 @@ mod tests {
                 shift_bytes: 200,
                 may_tail_jump: bits % 2 == 0,
                 is_outer: bits % 3 == 0,
+                tells_jump: bits % 4 == 0,
+                has_ret_sites: bits % 5 == 0,
+                is_inner: bits % 2 == 1,
                 totals: 0xfedc,
             };
             assert_eq!(Cookie::from_bits(cookie.to_bits()), Some(cookie));

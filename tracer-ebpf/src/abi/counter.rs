@@ -52,6 +52,10 @@ pub struct FunctionTotals {
     pub empty_calls: u64,
     /// Calls that failed (`live`).
     pub failed: u64,
+    /// Old blocks of successful reallocs.
+    pub moved_objects: u64,
+    /// Bytes of the known ones.
+    pub moved_bytes: u64,
     /// The `position` behind which the next sample lies.
     pub next_sample: u64,
     /// The mean of the exponential from which `next_sample` was drawn.
@@ -73,14 +77,10 @@ impl FunctionTotals {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct SlotTotals {
-    /// Old blocks of successful reallocs.
-    pub moved_objects: u64,
-    /// Bytes of the known ones.
-    pub moved_bytes: u64,
     /// Indexed by [`Counter`].
     pub events: [u64; MAX_COUNTERS],
     /// Lifetimes of freed blocks, by [`crate::histogram::lifetime_bucket`].
     pub lifetimes: [u64; crate::histogram::LIFETIME_PLACES],
 }
 
-const _: () = assert!(size_of::<FunctionTotals>() == 40 + 8 * crate::histogram::SIZE_BUCKETS);
+const _: () = assert!(size_of::<FunctionTotals>() == 56 + 8 * crate::histogram::SIZE_BUCKETS);

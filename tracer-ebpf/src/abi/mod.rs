@@ -19,9 +19,9 @@ pub use slot::{Followed, Range, Slot, TextRanges};
 
 /// Targets that one tracer can watch at a time (a slot is one image of one process).
 pub const MAX_SLOTS: u32 = 256;
-/// Functions with totals of their own per slot.
-pub const MAX_FUNCTIONS: u32 = 32;
-/// Functions with totals of their own in all.
+/// Functions that are probed per slot at most.
+pub const MAX_FUNCTIONS: u32 = 255;
+/// Functions with totals of their own in all, unless user space asks for more.
 pub const MAX_TOTALS: u32 = 2048;
 /// Frames kept per stack, leaf first.
 pub const MAX_FRAMES: usize = 127;

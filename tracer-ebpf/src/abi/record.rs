@@ -50,6 +50,11 @@ pub const CALL_MOVES: u16 = 4;
 
 /// In mode `alloc`: the function will jump to another one at the same SP.
 pub const CALL_JUMPS: u16 = 8;
+/// In mode `live`: the function has no return probe, only probes on its `ret` instructions, and may jump to another
+/// probed function instead of reaching one.
+pub const CALL_MAY_LEAVE: u16 = 16;
+/// In mode `live`: a freeing function that has counted jumps to another one, which comes at once.
+pub const CALL_FREES: u16 = 32;
 
 /// Some live blocks, found by the hash of their address and slot.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,9 @@ pub struct Range {
 }
 
 /// Ranges that hold the bodies of one target's allocator functions.
-pub const MAX_NESTED: usize = 16;
+pub const MAX_NESTED: usize = 32;
+/// Objects with probed functions of one target that are told apart; more are merged.
+pub const MAX_HULLS: usize = 4;
 /// Executable ranges of one target; neighbours are merged by user space until they fit.
 pub const MAX_TEXT: usize = 128;
 
@@ -35,8 +37,8 @@ pub struct Slot {
     pub program: Range,
     /// Executable code of the allocator's file, in which the first functions of threads often lie too.
     pub library: Range,
-    /// Hull of `nested`: one comparison answers for nearly every caller.
-    pub nested_hull: Range,
+    /// Hulls of `nested`, one per object: a few comparisons answer for nearly every caller. Unused ones are empty.
+    pub hulls: [Range; MAX_HULLS],
     /// Bodies of the probed functions and of the allocator's own helpers: a call from there is nested.
     pub nested: [Range; MAX_NESTED],
 }
@@ -52,7 +54,7 @@ pub struct TextRanges {
     pub ranges: [Range; MAX_TEXT],
 }
 
-const _: () = assert!(size_of::<Slot>() == 88 + 16 * MAX_NESTED);
+const _: () = assert!(size_of::<Slot>() == 72 + 16 * (MAX_HULLS + MAX_NESTED));
 const _: () = assert!(size_of::<TextRanges>() == 16 * MAX_TEXT);
 const _: () = assert!(MAX_TEXT.is_power_of_two(), "the search in BPF masks its index");
 

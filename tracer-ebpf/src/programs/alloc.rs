@@ -63,7 +63,7 @@ fn walked(ctx: &ProbeContext, bits: u64, slot: *mut Slot, mut size_bytes: u64, i
         Some(_) => {
             let registers = Registers::of(ctx);
             // A call of another function is known by its return address here, a jump is not.
-            if cookie.may_tail_jump && call::jumps_away(registers, cookie.argument) {
+            if cookie.may_tail_jump && (!cookie.tells_jump || call::jumps_away(registers, cookie.argument)) {
                 announce(ctx, bits, slot);
             }
             size_bytes = call::Request::of(registers, cookie.argument).size_bytes;
@@ -105,14 +105,34 @@ fn any_outer(slot: *const Slot) -> bool {
 #[inline(never)]
 fn announce(ctx: &ProbeContext, bits: u64, slot: *mut Slot) {
     let Some(cookie) = &Cookie::from_bits(bits) else { return };
-    let jumps = cookie.may_tail_jump && call::jumps_away(Registers::of(ctx), cookie.argument);
+    let Some(calls) = Calls::of(bpf_get_current_pid_tgid()) else { return };
+    let sp = entry_sp(ctx, cookie);
+    // What was announced at this SP, or below it, has returned.
+    let gone = if calls.any() { calls.forget_up_to(sp) } else { 0 };
+    let jumps =
+        cookie.may_tail_jump && cookie.tells_jump && call::jumps_away(Registers::of(ctx), cookie.argument);
     let flags = if jumps { CALL_JUMPS } else { 0 };
-    let call =
-        Call { sp: entry_sp(ctx, cookie), function: u16::from(cookie.function), flags, ..Call::default() };
+    let call = Call { sp, function: u16::from(cookie.function), flags, ..Call::default() };
     // SAFETY: a pointer into the map's value.
-    atomic::add(unsafe { &raw mut (*slot).announced }, 1);
-    if !Calls::of(bpf_get_current_pid_tgid()).is_some_and(|calls| calls.keep(&call)) {
+    atomic::add(unsafe { &raw mut (*slot).announced }, 1_u64.wrapping_sub(gone));
+    if !calls.keep(&call) {
         count::lost(ctx, cookie, Counter::InFlightFull);
+    }
+}
+
+/// A jump instruction that leads from one probed function to another: the frame is gone, SP is what it was at the
+/// entry. The cookie's shift is 1 + the condition code of a jump that does not always happen.
+#[inline(always)]
+pub(crate) fn jump(ctx: &ProbeContext) {
+    let Some(cookie) = Cookie::from_bits(user::cookie_bits(ctx)) else { return };
+    let registers = Registers::of(ctx);
+    if call::counting_slot(&cookie).is_none()
+        || cookie.shift_bytes != 0 && !registers.fulfil(cookie.shift_bytes - 1)
+    {
+        return;
+    }
+    if let Some(calls) = Calls::of(bpf_get_current_pid_tgid()) {
+        calls.jumps(registers.sp());
     }
 }
 

@@ -1,6 +1,6 @@
 //! A call of an allocator function: what it asks for, and whether another probed function made it.
 
-use tracer_ebpf::abi::{Argument, Cookie, Slot};
+use tracer_ebpf::abi::{Argument, Cookie, Range, Slot};
 
 use super::{maps::SLOTS, user::Registers};
 
@@ -22,6 +22,14 @@ impl Request {
             Argument::OldSize => Self { size_bytes: second, pointer: first },
             Argument::AlignSize => Self { size_bytes: second, pointer: 0 },
             Argument::OutAlignSize => Self { size_bytes: registers.argument::<2>(), pointer: first },
+            Argument::Resize => Self { size_bytes: second, pointer: first },
+            Argument::OldCountSize => {
+                Self { size_bytes: product(second, registers.argument::<2>()), pointer: first }
+            }
+            Argument::HeapCountSize => {
+                Self { size_bytes: product(second, registers.argument::<2>()), pointer: 0 }
+            }
+            Argument::HeapOldSize => Self { size_bytes: registers.argument::<2>(), pointer: second },
             Argument::Size | Argument::Pointer => Self { size_bytes: first, pointer: 0 },
         }
     }
@@ -74,8 +82,13 @@ pub(crate) fn counting_slot(cookie: &Cookie) -> Option<*mut Slot> {
 pub(crate) fn is_nested(slot: *const Slot, return_address: u64) -> bool {
     // SAFETY: a pointer into the map's value.
     let slot = unsafe { &*slot };
-    if return_address < slot.nested_hull.start || return_address >= slot.nested_hull.end {
-        return false;
-    }
-    slot.nested.iter().any(|range| return_address >= range.start && return_address < range.end)
+    let is_in = |range: &Range| return_address >= range.start && return_address < range.end;
+    slot.hulls.iter().any(is_in) && slot.nested.iter().any(is_in)
+}
+
+/// Whether several objects of the process have probed functions: then any of them may be called by another's.
+#[inline(always)]
+pub(crate) fn has_several(slot: *const Slot) -> bool {
+    // SAFETY: as above.
+    unsafe { (*slot).hulls[1].end != 0 }
 }

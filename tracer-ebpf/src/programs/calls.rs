@@ -6,7 +6,7 @@
 
 use tracer_ebpf::abi::{
     Call, CallBucket, LiveBlock,
-    record::{BUCKET_CALLS, CALL_BUCKETS, CALL_JUMPS, CALL_MOVES},
+    record::{BUCKET_CALLS, CALL_BUCKETS, CALL_FREES, CALL_JUMPS, CALL_MAY_LEAVE, CALL_MOVES},
 };
 
 use super::{atomic, maps::CALLS};
@@ -132,6 +132,62 @@ impl Calls {
                 }
             }
         }
+    }
+
+    /// Notes that the thread's call at this SP jumps away.
+    #[inline(never)]
+    pub(crate) fn jumps(self, sp: u64) {
+        for entry in 0..BUCKET_CALLS {
+            let place = self.call(entry);
+            // SAFETY: pointers into the map's value; only this thread writes entries that are its own.
+            unsafe {
+                if core::ptr::read_volatile(self.owner(entry)) == self.thread && (*place).sp == sp {
+                    (*place).flags |= CALL_JUMPS;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Makes the thread's call at this SP that of another function, if it asked for as many bytes and has left its
+    /// function by a jump, for all that is known.
+    #[inline(never)]
+    pub(crate) fn adopt(self, sp: u64, size_bytes: u64, function: u16) -> bool {
+        for entry in 0..BUCKET_CALLS {
+            let place = self.call(entry);
+            // SAFETY: pointers into the map's value; only this thread writes entries that are its own.
+            unsafe {
+                if core::ptr::read_volatile(self.owner(entry)) == self.thread
+                    && (*place).sp == sp
+                    && (*place).flags & CALL_MAY_LEAVE != 0
+                    && (*place).size_bytes == size_bytes
+                    && (*place).function != function
+                {
+                    (*place).function = function;
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Takes out what a freeing function has left at this SP for the one that it jumps to.
+    #[inline(never)]
+    pub(crate) fn take_freeing(self, sp: u64) -> bool {
+        for entry in 0..BUCKET_CALLS {
+            let place = self.call(entry);
+            // SAFETY: pointers into the map's value; only this thread writes entries that are its own.
+            unsafe {
+                if core::ptr::read_volatile(self.owner(entry)) == self.thread
+                    && (*place).flags & CALL_FREES != 0
+                    && (*place).sp == sp
+                {
+                    core::ptr::write_volatile(self.owner(entry), 0);
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     /// Takes out the thread's realloc of a block, if its frame is gone when SP is here.

@@ -90,7 +90,7 @@ pub(crate) fn freeing_call(cookie: &Cookie, size_bytes: u64) {
 /// Counts the old block of a successful realloc.
 #[inline(always)]
 pub(crate) fn moved(cookie: &Cookie, size_bytes: u64) {
-    if let Some(totals) = slot_totals(cookie) {
+    if let Some(totals) = function_totals(cookie) {
         // SAFETY: pointers into the map's value.
         atomic::add(unsafe { &raw mut (*totals).moved_objects }, 1);
         // SAFETY: as above.

@@ -5,12 +5,13 @@
 //! functions may be called from it (they must find it) or it moves a block.
 
 use aya_ebpf::{
+    EbpfContext,
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
     programs::{ProbeContext, RetProbeContext},
 };
 use tracer_ebpf::abi::{
     Argument, Call, Cookie, Counter, LiveBlock, Slot,
-    record::{CALL_COUNTED, CALL_MOVES, CALL_SAMPLED, LOWEST_BLOCK, block_key},
+    record::{CALL_COUNTED, CALL_MAY_LEAVE, CALL_MOVES, CALL_SAMPLED, LOWEST_BLOCK, block_key},
 };
 
 use super::{
@@ -39,7 +40,7 @@ pub(crate) fn enter(ctx: &ProbeContext) {
     let size_bytes = Request::of(Registers::of(ctx), cookie.argument).size_bytes;
     if count::allocation(&cookie, size_bytes, interval) {
         remember(ctx, bits, CALL_COUNTED | CALL_SAMPLED, interval);
-    } else if cookie.is_outer || cookie.argument == Argument::OldSize {
+    } else if cookie.is_outer || cookie.argument.moves() {
         remember(ctx, bits, CALL_COUNTED, interval);
     }
 }
@@ -59,13 +60,15 @@ fn remember(ctx: &ProbeContext, cookie: u64, flags: u16, interval: u32) {
     let sp = registers.sp() + u64::from(cookie.shift_bytes);
     let Request { size_bytes, pointer } = Request::of(registers, cookie.argument);
     let function = u16::from(cookie.function);
+    let may_leave = cookie.has_ret_sites && cookie.may_tail_jump;
+    let flags = if may_leave { flags | CALL_MAY_LEAVE } else { flags };
     let call = Call { sp, size_bytes, pointer, function, flags, interval, old: LiveBlock::default() };
     if !(calls.keep(&call) || make_room(&cookie, calls, sp) && calls.keep(&call)) {
         return count::lost(ctx, &cookie, Counter::InFlightFull);
     }
     // At the return another thread may own the old block's address.
     let mut old = LiveBlock::default();
-    if cookie.argument == Argument::OldSize
+    if cookie.argument.moves()
         && pointer >= LOWEST_BLOCK
         && blocks::remove(block_key(u32::from(cookie.slot), pointer), &mut old)
     {
@@ -97,6 +100,10 @@ fn is_inner(ctx: &ProbeContext, bits: u64, with_nested: bool) -> bool {
     if calls.has(sp) {
         // SAFETY: a pointer into the map's value.
         if return_address == Some(unsafe { (*slot).trampoline }) {
+            return true;
+        }
+        let Request { size_bytes, .. } = Request::of(Registers::of(ctx), cookie.argument);
+        if calls.adopt(sp, size_bytes, u16::from(cookie.function)) {
             return true;
         }
         let mut left = Call::default();
@@ -151,17 +158,55 @@ fn returned(ctx: &RetProbeContext, cookie: u64, slot: *const Slot) {
         Taken::OfAnother => return count::event(&cookie, Counter::SkippedReturns),
         Taken::Here => {}
     }
-    if call.flags & CALL_COUNTED == 0 && call::is_nested(slot, registers.ip()) {
-        return count::event(&cookie, Counter::SkippedReturns);
+    let caller = Caller { return_address: registers.ip(), sp: registers.sp(), fp: registers.fp() };
+    over(ctx, &cookie, slot, &call, &caller);
+}
+
+/// A `ret` instruction of an allocating function that may have no return probe, or of one that it jumps to: SP is
+/// what it was at the entry. Others may come here too.
+#[inline(always)]
+pub(crate) fn leave_at_ret(ctx: &ProbeContext) {
+    let bits = user::cookie_bits(ctx);
+    let Some(cookie) = Cookie::from_bits(bits) else { return };
+    if call::counting_slot(&cookie).is_some() && has_calls() {
+        returned_at_ret(ctx, bits);
     }
-    finish(ctx, &cookie, &call);
+}
+
+/// The end of a call that may be in flight.
+#[inline(never)]
+fn returned_at_ret(ctx: &ProbeContext, cookie: u64) {
+    let Some(cookie) = Cookie::from_bits(cookie) else { return };
+    let Some(slot) = call::slot(&cookie) else { return };
+    let Some(calls) = Calls::of(bpf_get_current_pid_tgid()) else { return };
+    let registers = Registers::of(ctx);
+    let mut call = Call::default();
+    if calls.take(registers.sp(), u16::from(cookie.function), &mut call) != Taken::Here {
+        return;
+    }
+    match user::read_u64(registers.sp()) {
+        Some(return_address) => {
+            let caller = Caller { return_address, sp: registers.sp() + 8, fp: registers.fp() };
+            over(ctx, &cookie, slot, &call, &caller);
+        }
+        None => count::lost(ctx, &cookie, Counter::ReadFault),
+    }
+}
+
+/// The end of a call that was in flight.
+#[inline(always)]
+fn over<C: EbpfContext>(ctx: &C, cookie: &Cookie, slot: *const Slot, call: &Call, caller: &Caller) {
+    if call.flags & CALL_COUNTED == 0 && call::is_nested(slot, caller.return_address) {
+        return count::event(cookie, Counter::SkippedReturns);
+    }
+    finish(ctx, cookie, call, caller);
 }
 
 /// The return of a call that left nothing behind: no sample, or its entry came before counting began.
 #[inline(always)]
 fn unknown(cookie: &Cookie, slot: *const Slot, registers: Registers) {
     let sampled = sample::interval(slot) != 0;
-    if sampled && !has_failed(cookie, registers.returned()) {
+    if sampled && !has_failed(cookie, registers.returned(), 0) {
         return;
     }
     match (call::is_nested(slot, registers.ip()), sampled) {
@@ -172,21 +217,26 @@ fn unknown(cookie: &Cookie, slot: *const Slot, registers: Registers) {
 }
 
 /// Whether the returned value says that the call failed. `posix_memalign` returns an `int`: the upper half of the
-/// register means nothing.
+/// register means nothing. `xallocx` returns how many bytes the block has now.
 #[inline(always)]
-fn has_failed(cookie: &Cookie, returned: u64) -> bool {
+fn has_failed(cookie: &Cookie, returned: u64, size_bytes: u64) -> bool {
     match cookie.argument {
         Argument::OutAlignSize => returned as u32 != 0,
+        Argument::Resize => returned < size_bytes,
         _ => returned == 0,
     }
 }
 
 /// What came of a call.
 #[inline(always)]
-fn finish(ctx: &RetProbeContext, cookie: &Cookie, call: &Call) {
+fn finish<C: EbpfContext>(ctx: &C, cookie: &Cookie, call: &Call, caller: &Caller) {
     let returned = Registers::of(ctx).returned();
-    let is_move = cookie.argument == Argument::OldSize && call.pointer != 0;
-    if has_failed(cookie, returned) {
+    let is_move = cookie.argument.moves() && call.pointer != 0;
+    if has_failed(cookie, returned, call.size_bytes) {
+        if cookie.argument == Argument::Resize {
+            // A block that cannot grow where it is: no failure, the caller asked whether.
+            return put_back(cookie, call);
+        }
         if is_move && call.size_bytes == 0 {
             // `realloc(p, 0)` that returned NULL: a free.
             count::event(cookie, Counter::SkippedReturns);
@@ -206,10 +256,11 @@ fn finish(ctx: &RetProbeContext, cookie: &Cookie, call: &Call) {
     }
     let address = match cookie.argument {
         Argument::OutAlignSize => user::read_u64(call.pointer),
+        Argument::Resize => Some(call.pointer),
         _ => Some(returned),
     };
     match address {
-        Some(address) => follow(ctx, cookie, address, call.size_bytes, call.interval),
+        Some(address) => follow(ctx, cookie, address, call, caller),
         None => count::lost(ctx, cookie, Counter::ReadFault),
     }
 }
@@ -228,10 +279,10 @@ fn end_of_old(cookie: &Cookie, call: &Call) {
 
 /// Walks the stack of a sample, counts it at its site, and follows its block.
 #[inline(never)]
-fn follow(ctx: &RetProbeContext, cookie: &Cookie, address: u64, size_bytes: u64, interval: u32) {
+fn follow<C: EbpfContext>(ctx: &C, cookie: &Cookie, address: u64, call: &Call, caller: &Caller) {
     let Some(slot) = call::slot(cookie) else { return };
-    let registers = Registers::of(ctx);
-    let caller = Caller { return_address: registers.ip(), sp: registers.sp(), fp: registers.fp() };
+    let (size_bytes, interval) = (call.size_bytes, call.interval);
+    let caller = *caller;
     let mut scratch = walk::claim();
     if let Some(scratch) = &mut scratch {
         walk::copy(scratch, caller.sp);
@@ -264,63 +315,11 @@ fn follow(ctx: &RetProbeContext, cookie: &Cookie, address: u64, size_bytes: u64,
 
 /// The end of a known block.
 #[inline(always)]
-fn end(cookie: &Cookie, block: &LiveBlock) {
+pub(crate) fn end(cookie: &Cookie, block: &LiveBlock) {
     if let Some(site) = Site::at(block.site) {
         site.gone(block);
     }
     // SAFETY: a helper without arguments.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     count::lifetime(cookie, now_ns.saturating_sub(block.born_ns));
-}
-
-/// Entry of a freeing function.
-#[inline(always)]
-pub(crate) fn free(ctx: &ProbeContext) {
-    let bits = user::cookie_bits(ctx);
-    let Some(cookie) = Cookie::from_bits(bits) else { return };
-    let Some(slot) = call::counting_slot(&cookie) else { return };
-    if Registers::of(ctx).argument::<0>() == 0 {
-        return count::event(&cookie, Counter::SkippedFrees);
-    }
-    freed(ctx, bits, slot);
-}
-
-/// A free of a block.
-#[inline(never)]
-fn freed(ctx: &ProbeContext, cookie: u64, slot: *const Slot) {
-    let Some(cookie) = Cookie::from_bits(cookie) else { return };
-    let registers = Registers::of(ctx);
-    let address = registers.argument::<0>();
-    let mut block = LiveBlock::default();
-    if address >= LOWEST_BLOCK && blocks::remove(block_key(u32::from(cookie.slot), address), &mut block) {
-        count::freeing_call(&cookie, block.size_bytes);
-        return end(&cookie, &block);
-    }
-    let Some(calls) = Calls::of(bpf_get_current_pid_tgid()) else { return };
-    if calls.any() {
-        let sp = registers.sp() + u64::from(cookie.shift_bytes);
-        let mut left = Call::default();
-        if calls.take_left(address, sp, &mut left) {
-            // A realloc of the block was left by longjmp: the block was never moved, and ends here.
-            count::event(&cookie, Counter::Abandoned);
-            count::freeing_call(&cookie, left.old.size_bytes);
-            return end(&cookie, &left.old);
-        }
-        if is_inner_free(slot, calls, sp) {
-            return count::event(&cookie, Counter::SkippedFrees);
-        }
-    }
-    count::freeing_call(&cookie, 0);
-    if sample::interval(slot) == 0 {
-        count::event(&cookie, Counter::FreesUnmatched);
-    }
-}
-
-/// Whether another probed function called or jumped here: it has taken the block out itself.
-#[inline(always)]
-fn is_inner_free(slot: *const Slot, calls: Calls, sp: u64) -> bool {
-    let Some(return_address) = user::read_u64(sp) else { return false };
-    // SAFETY: a pointer into the map's value.
-    let trampoline = unsafe { (*slot).trampoline };
-    call::is_nested(slot, return_address) || return_address == trampoline && calls.has(sp)
 }

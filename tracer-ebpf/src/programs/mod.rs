@@ -6,6 +6,7 @@ pub(crate) mod blocks;
 pub(crate) mod call;
 pub(crate) mod calls;
 pub(crate) mod count;
+pub(crate) mod free;
 pub(crate) mod live;
 pub(crate) mod maps;
 pub(crate) mod process;

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Places that may hold a stack: the table is full to two thirds at most.
-const PLACES: u32 = 24;
+const PLACES: u32 = 64;
 
 /// A site: its index, and the pointer to its record.
 #[derive(Clone, Copy)]

@@ -51,6 +51,26 @@ impl Registers {
         unsafe { (*self.0).rip }
     }
 
+    /// Whether a conditional jump is taken: the low half of its opcode (Intel SDM volume 1, appendix B).
+    #[inline(always)]
+    pub(crate) fn fulfil(self, condition: u8) -> bool {
+        // SAFETY: as in `argument`.
+        let flags = unsafe { (*self.0).eflags };
+        let bit = |number: u32| flags >> number & 1 == 1;
+        let (carry, parity, zero, sign, overflow) = (bit(0), bit(2), bit(6), bit(7), bit(11));
+        let is = match condition >> 1 {
+            0 => overflow,
+            1 => carry,
+            2 => zero,
+            3 => carry || zero,
+            4 => sign,
+            5 => parity,
+            6 => sign != overflow,
+            _ => zero || sign != overflow,
+        };
+        is != (condition & 1 == 1)
+    }
+
     /// Returned value.
     #[inline(always)]
     pub(crate) fn returned(self) -> u64 {

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aya::Ebpf;
 use aya::programs::uprobe::{UProbe, UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
+
+use tracer::probe::Returns;
 
 use crate::points::ProbePoints;
 
@@ -61,8 +63,9 @@ impl Floors {
         for name in [ENTER, LEAVE] {
             program(&mut ebpf, name)?.load().with_context(|| format!("failed to load {name}"))?;
         }
-        let malloc_return =
-            points.malloc.returns.as_ref().ok().context("malloc has no return probe in mode live")?;
+        let Ok(Returns::Probe(malloc_return)) = &points.malloc.returns else {
+            bail!("malloc has no return probe in mode live: {:?}", points.malloc.returns);
+        };
         Ok(Self {
             ebpf,
             object: points.object(),

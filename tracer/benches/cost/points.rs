@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use tracer::allocator::{self, Allocator, Detection};
+use tracer::allocator::{self, Allocator, Wanted};
 use tracer::elf::Image;
 use tracer::mode::Mode;
 use tracer::probe::{self, ProbePoint};
@@ -30,7 +30,7 @@ impl ProbePoints {
         let (file, image, allocator) =
             mappings.files().into_iter().find_map(supported).context("the workload has no glibc")?;
         let point = |mode, function: &str| {
-            let plan = probe::plan(&image, &allocator, mode);
+            let plan = probe::plan(&image, std::slice::from_ref(&allocator), mode);
             plan.points
                 .into_iter()
                 .find(|point| point.function == function)
@@ -72,8 +72,6 @@ impl ProbePoints {
 
 fn supported(file: Arc<MappedFile>) -> Option<(Arc<MappedFile>, Image, Allocator)> {
     let image = Image::open(file.file.try_clone().ok()?).ok()?;
-    match allocator::detect(&image, &file.path) {
-        Detection::Supported(allocator) => Some((file, image, allocator)),
-        Detection::Other(_) | Detection::Absent => None,
-    }
+    let allocator = allocator::detect(&image, &file.path, &Wanted::default()).into_iter().next()?;
+    Some((file, image, allocator))
 }

@@ -1,41 +1,40 @@
-//! Which memory allocator an object brings along, and where its functions are.
+//! Which memory allocators an object brings along, and where their functions are.
 //!
 //! One object is looked at, not a process: a program that brings its own `malloc` usually still maps libc,
-//! whose `malloc` is then dead code. The caller sees all objects and decides.
+//! whose `malloc` is then hardly called. All of them are probed, and each call is counted where it is made.
 
+mod family;
 mod glibc;
-mod other;
 pub mod signature;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::elf::{Image, Kind, Symbol, Table};
 use crate::units::ElfVaddr;
 
 pub use signature::{Role, Signature, TailJump};
 
-/// What an object has to do with allocation.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Detection {
-    /// An allocator that can be traced.
-    Supported(Allocator),
-    /// An allocator that cannot be traced yet.
-    Other(Other),
-    /// Nothing.
-    Absent,
+/// What is looked for beside the usual names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Before the names of an allocator's functions: the user's word.
+    pub prefix: Option<String>,
+    /// The object is looked at with care: the program itself, or one that the user named. Its private functions too
+    /// may be an allocator with a prefix.
+    pub thoroughly: bool,
 }
 
-/// An allocator that can be traced.
+/// An allocator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Allocator {
-    /// `glibc`.
+    /// `glibc`, `jemalloc`, …, or `unknown`.
     pub name: &'static str,
     /// Path of its file, as the target sees it.
     pub object: String,
     /// Its version, if the object says it.
     pub version: Option<String>,
     /// Before each function name.
-    pub prefix: &'static str,
+    pub prefix: String,
     /// One per address, in the order of [`signature::SIGNATURES`].
     pub functions: Vec<Function>,
 }
@@ -43,8 +42,10 @@ pub struct Allocator {
 /// One function of an allocator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Function {
-    /// How it is called and what it does; its name is the one that it is counted under.
+    /// How it is called and what it does.
     pub signature: &'static Signature,
+    /// The name that it is counted under, prefix included.
+    pub name: String,
     /// Other names of the same address: by the signatures' order, then by name.
     pub aliases: Vec<String>,
     /// Its first instruction.
@@ -53,74 +54,120 @@ pub struct Function {
     pub size_bytes: u64,
     /// The address is that of a resolver, not of the function (`STT_GNU_IFUNC`).
     pub is_indirect: bool,
+    /// The table that its name is from.
+    pub table: Table,
 }
 
-/// An allocator that cannot be traced yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Other {
-    /// A guess: `jemalloc`, `tcmalloc`, …, or `unknown`.
-    pub name: &'static str,
-    /// Path of its file, as the target sees it.
-    pub object: String,
-    /// The symbol or name that the guess is made from.
-    pub evidence: String,
-    /// It defines `malloc` and `free` themselves, so that libc's may be dead code. Else it lives beside them.
-    pub replaces_malloc: bool,
+impl Allocator {
+    /// Whether the arguments of its functions tell when they jump to another one ([`TailJump`]).
+    #[must_use]
+    pub fn tells_jumps(&self) -> bool {
+        self.name == glibc::NAME
+    }
 }
 
-/// Looks for an allocator in an object; `object` is its path, as the target sees it.
+/// Looks for allocators in an object; `object` is its path, as the target sees it.
+///
+/// An allocator has at least a `malloc` or `mallocx`, and a `free` or `dallocx`, under one prefix. Sets of functions that
+/// share an address are one allocator: mimalloc's `malloc` is its `mi_malloc`.
 #[must_use]
-pub fn detect(image: &Image, object: &str) -> Detection {
+pub fn detect(image: &Image, object: &str, wanted: &Wanted) -> Vec<Allocator> {
     // The dynamic loader of older glibc exports a malloc that only it uses, until libc is loaded.
     if image.soname().is_some_and(|name| name.starts_with("ld-linux")) {
-        return Detection::Absent;
+        return Vec::new();
     }
-    let names: Vec<&str> = signature::names()
-        .chain(glibc::MARKERS)
-        .chain(other::MARKERS.iter().map(|&(name, _)| name))
-        .collect();
-    let mut found = image.functions_named(&names);
-    // A function that only its own file can call is not the process's, unless the file is the process:
-    // glibc's malloc itself is local in a static program at an address that the kernel picks.
-    let is_static = image.interpreter().is_none() && matches!(image.kind(), Kind::Fixed | Kind::Pie);
-    found.retain(|s| !s.is_local || is_static || signature::of(&s.name).is_none());
-    let has = |name: &str| found.iter().any(|s| s.name == name);
-    if !has("malloc") || !has("free") {
-        return other::beside_malloc(&found, object).map_or(Detection::Absent, Detection::Other);
-    }
-    if glibc::is_glibc(&found) {
-        return Detection::Supported(Allocator {
-            name: glibc::NAME,
+    let prefixes = prefixes(image, wanted);
+    let found = candidates(image, &prefixes, wanted);
+    let mut allocators: Vec<Allocator> = Vec::new();
+    for prefix in &prefixes {
+        let has = |names: [&str; 2]| {
+            let is_one =
+                |s: &Symbol| s.name.strip_prefix(prefix.as_str()).is_some_and(|name| names.contains(&name));
+            found.iter().any(is_one)
+        };
+        if !has(["malloc", "mallocx"]) || !has(["free", "dallocx"]) {
+            continue;
+        }
+        let functions = functions(image, &found, prefix);
+        let entries: BTreeSet<ElfVaddr> = functions.iter().map(|f| f.entry).collect();
+        let shares = |other: &&mut Allocator| other.functions.iter().any(|f| entries.contains(&f.entry));
+        if let Some(same) = allocators.iter_mut().find(shares) {
+            let known: BTreeSet<ElfVaddr> = same.functions.iter().map(|f| f.entry).collect();
+            same.functions.extend(functions.into_iter().filter(|f| !known.contains(&f.entry)));
+            continue;
+        }
+        let name = family::name(image, object, prefix, &found);
+        allocators.push(Allocator {
+            name,
             object: object.to_owned(),
-            version: glibc::version(image),
-            prefix: "",
-            functions: functions(image, &found),
+            version: family::version(image, name),
+            prefix: prefix.clone(),
+            functions,
         });
     }
-    Detection::Other(other::instead_of_malloc(image, &found, object))
+    allocators
 }
 
-/// One entry per address of the functions in [`signature::SIGNATURES`].
-fn functions(image: &Image, found: &[Symbol]) -> Vec<Function> {
-    let mut by_address: BTreeMap<ElfVaddr, &'static Signature> = BTreeMap::new();
+/// The prefixes to look for: none first.
+fn prefixes(image: &Image, wanted: &Wanted) -> Vec<String> {
+    let mut prefixes: Vec<String> = vec![String::new()];
+    prefixes.extend(wanted.prefix.clone());
+    prefixes.extend(family::PREFIXES.iter().map(|(prefix, _)| (*prefix).to_owned()));
+    if wanted.thoroughly {
+        // Only jemalloc has this function, under whatever prefix it was built with.
+        let own = image.functions_where(|name| name.ends_with("mallocx"));
+        prefixes.extend(own.iter().filter_map(|s| s.name.strip_suffix("mallocx")).map(str::to_owned));
+    }
+    let mut seen = BTreeSet::new();
+    prefixes.retain(|prefix| seen.insert(prefix.clone()));
+    prefixes
+}
+
+/// Every function whose name says something.
+fn candidates(image: &Image, prefixes: &[String], wanted: &Wanted) -> Vec<Symbol> {
+    let own: Vec<String> = prefixes
+        .iter()
+        .flat_map(|prefix| {
+            let markers = family::MARKERS.iter().map(|&(name, _)| name);
+            signature::names().chain(markers).map(move |name| format!("{prefix}{name}"))
+        })
+        .collect();
+    let names: Vec<&str> = own.iter().map(String::as_str).chain(glibc::MARKERS).collect();
+    let mut found = image.functions_named(&names);
+    // A function that only its own file can call is not the process's, unless the file is the process: glibc's malloc
+    // itself is local in a static program at an address that the kernel picks. With a prefix it is meant to be private.
+    let is_static = image.interpreter().is_none() && matches!(image.kind(), Kind::Fixed | Kind::Pie);
+    let is_public = |s: &Symbol| !s.is_local || is_static || signature::of(&s.name).is_none();
+    found.retain(|s| is_public(s) || wanted.prefix.as_deref() == Some(""));
+    found
+}
+
+/// One entry per address of the functions in [`signature::SIGNATURES`] with this prefix.
+fn functions(image: &Image, found: &[Symbol], prefix: &str) -> Vec<Function> {
+    let mut by_address: BTreeMap<ElfVaddr, (&'static Signature, &Symbol)> = BTreeMap::new();
     for signature in &signature::SIGNATURES {
-        if let Some(symbol) = preferred(found, signature.name) {
+        if let Some(symbol) = preferred(found, &format!("{prefix}{}", signature.name)) {
             // The signatures stand in the order of preference: the first name of an address keeps it.
-            by_address.entry(symbol.address).or_insert(signature);
+            by_address.entry(symbol.address).or_insert((signature, symbol));
         }
     }
     let addresses: Vec<ElfVaddr> = by_address.keys().copied().collect();
+    if addresses.is_empty() {
+        return Vec::new();
+    }
     let named = image.functions_at(&addresses);
     let mut functions: Vec<Function> = by_address
         .into_iter()
-        .map(|(entry, signature)| {
+        .map(|(entry, (signature, symbol))| {
             let here = || named.iter().filter(|s| s.address == entry);
             Function {
                 signature,
-                aliases: aliases(here(), signature.name),
+                name: symbol.name.clone(),
+                aliases: aliases(here(), &symbol.name),
                 entry,
                 size_bytes: here().map(|s| s.size_bytes).max().unwrap_or(0),
                 is_indirect: here().any(|s| s.is_indirect),
+                table: symbol.table,
             }
         })
         .collect();
@@ -133,7 +180,7 @@ fn preferred<'a>(found: &'a [Symbol], name: &str) -> Option<&'a Symbol> {
     found
         .iter()
         .filter(|s| s.name == name)
-        .min_by_key(|s| (s.is_local, s.table == Table::Static, !s.is_default_version))
+        .min_by_key(|s| (s.is_local, s.table != Table::Dynamic, !s.is_default_version))
 }
 
 fn aliases<'a>(symbols: impl Iterator<Item = &'a Symbol>, primary: &str) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! Detection on real and on made-up objects.
 
-use super::{Detection, detect};
+use super::{Allocator, Wanted, detect};
 use crate::elf::Image;
 use crate::elf::testing::{Builder, Defined, file_of, real_libc};
 
@@ -10,30 +10,52 @@ fn library(names: &[(&'static str, u64)]) -> Image {
     Image::open(file_of(&built.build())).expect("the file is valid")
 }
 
-/// Check that each allocator is told from glibc by what it defines, also where it imitates glibc's names.
+fn found(image: &Image, path: &str) -> Vec<Allocator> {
+    detect(image, path, &Wanted::default())
+}
+
+/// Check that allocators get their names by what they define, also where they imitate glibc's names.
 #[test]
 fn allocators_are_told_apart() {
-    let check = |names: &[(&'static str, u64)], path: &str, expect: Option<(&str, bool)>| match detect(
-        &library(names),
-        path,
-    ) {
-        Detection::Other(other) => assert_eq!(Some((other.name, other.replaces_malloc)), expect, "{names:?}"),
-        Detection::Supported(glibc) => assert_eq!(Some((glibc.name, true)), expect, "{names:?}"),
-        Detection::Absent => assert_eq!(None, expect, "{names:?}"),
+    let check = |names: &[(&'static str, u64)], path: &str, expect: &[(&str, &str)]| {
+        let found = found(&library(names), path);
+        let found: Vec<_> = found.iter().map(|one| (one.name, one.prefix.as_str())).collect();
+        assert_eq!(found, expect, "{names:?}");
     };
     let own = [("malloc", 0), ("free", 16)];
     let with = |more: &[(&'static str, u64)]| [own.as_slice(), more].concat();
-    check(&with(&[("__libc_malloc", 0), ("malloc_info", 32)]), "/libc.so.6", Some(("glibc", true)));
-    check(&with(&[("__libc_malloc", 0), ("mallctl", 32)]), "/libjemalloc.so.2", Some(("jemalloc", true)));
-    check(&with(&[("__libc_malloc", 0), ("tc_malloc", 0)]), "/libtcmalloc.so", Some(("tcmalloc", true)));
-    check(&with(&[("__libc_malloc", 0), ("mi_malloc", 0)]), "/libmimalloc.so", Some(("mimalloc", true)));
-    check(&with(&[("__asan_init", 32)]), "/libasan.so.8", Some(("AddressSanitizer", true)));
-    check(&own, "/lib/ld-musl-x86_64.so.1", Some(("musl", true)));
-    check(&own, "/opt/program", Some(("unknown", true)));
-    check(&[("_rjem_malloc", 0)], "/opt/program", Some(("jemalloc", false)));
-    check(&[("__asan_init", 0)], "/opt/program", None);
-    check(&[("malloc", 0)], "/opt/program", None);
-    check(&[], "/opt/program", None);
+    check(&with(&[("__libc_malloc", 0), ("malloc_info", 32)]), "/libc.so.6", &[("glibc", "")]);
+    check(&with(&[("__libc_malloc", 0), ("mallctl", 32)]), "/libjemalloc.so.2", &[("jemalloc", "")]);
+    check(&with(&[("__libc_malloc", 0), ("tc_malloc", 0)]), "/libtcmalloc.so", &[("tcmalloc", "")]);
+    check(&with(&[("__asan_init", 32)]), "/libasan.so.8", &[("AddressSanitizer", "")]);
+    check(&own, "/lib/ld-musl-x86_64.so.1", &[("musl", "")]);
+    check(&own, "/opt/program", &[("unknown", "")]);
+    check(&[("_rjem_malloc", 0), ("_rjem_free", 16)], "/opt/program", &[("jemalloc", "_rjem_")]);
+    check(&[("je_mallocx", 0), ("je_dallocx", 16)], "/opt/program", &[("jemalloc", "je_")]);
+    check(&[("_rjem_malloc", 0)], "/opt/program", &[]);
+    check(&[("__asan_init", 0)], "/opt/program", &[]);
+    check(&[("malloc", 0)], "/opt/program", &[]);
+    check(&[], "/opt/program", &[]);
+    // Two of them beside each other, and one under two prefixes.
+    let both = with(&[("_rjem_malloc", 32), ("_rjem_free", 48)]);
+    check(&both, "/opt/program", &[("unknown", ""), ("jemalloc", "_rjem_")]);
+    let same = with(&[("mi_malloc", 0), ("mi_free", 16), ("mi_zalloc", 32)]);
+    check(&same, "/libmimalloc.so.2", &[("mimalloc", "")]);
+}
+
+/// Check that any prefix is found in an object that is looked at with care, and that the user's word is taken.
+#[test]
+fn prefixes_are_found() {
+    let check = |names: &[(&'static str, u64)], wanted: Wanted, expect: &[&str]| {
+        let found = detect(&library(names), "/opt/program", &wanted);
+        let found: Vec<_> = found.iter().map(|one| one.prefix.as_str()).collect();
+        assert_eq!(found, expect, "{names:?} {wanted:?}");
+    };
+    let foo = [("foo_malloc", 0), ("foo_free", 16), ("foo_mallocx", 32)];
+    check(&foo, Wanted::default(), &[]);
+    check(&foo, Wanted { thoroughly: true, prefix: None }, &["foo_"]);
+    check(&foo[..2], Wanted { thoroughly: true, prefix: None }, &[]);
+    check(&foo[..2], Wanted { thoroughly: true, prefix: Some("foo_".to_owned()) }, &["foo_"]);
 }
 
 /// Check that one address is one function, under the contract's first name, with the others as aliases.
@@ -49,23 +71,25 @@ fn aliases_share_one_function() {
         ("malloc", 0),
         ("malloc_info", 96),
     ]);
-    let Detection::Supported(glibc) = detect(&image, "/libc.so.6") else {
-        panic!("it has glibc's functions")
-    };
-    let found: Vec<_> = glibc.functions.iter().map(|f| (f.signature.name, f.aliases.join(" "))).collect();
+    let found = found(&image, "/libc.so.6");
+    let found: Vec<_> = found[0].functions.iter().map(|f| (f.signature.name, f.aliases.join(" "))).collect();
     let expect =
         [("malloc", "__libc_malloc"), ("aligned_alloc", "memalign __libc_memalign"), ("free", "cfree")];
     assert_eq!(found, expect.map(|(name, aliases)| (name, aliases.to_owned())));
 }
 
-/// Check that a function which only its own file can call does not make an allocator.
+/// Check that a function which only its own file can call does not make an allocator, unless it has a prefix.
 #[test]
 fn a_local_malloc_is_not_the_process_s() {
     let local = |name, at| Defined { name, at, size: 16, is_local: true };
-    let fixed = vec![local("malloc", 0), local("free", 16)];
-    let built = Builder { code: vec![0x90; 64], fixed, ..Builder::default() };
-    let image = Image::open(file_of(&built.build())).expect("the file is valid");
-    assert_eq!(detect(&image, "/opt/program"), Detection::Absent);
+    let check = |names: [&'static str; 2], expect: usize| {
+        let fixed = vec![local(names[0], 0), local(names[1], 16)];
+        let built = Builder { code: vec![0x90; 64], fixed, ..Builder::default() };
+        let image = Image::open(file_of(&built.build())).expect("the file is valid");
+        assert_eq!(found(&image, "/opt/program").len(), expect, "{names:?}");
+    };
+    check(["malloc", "free"], 0);
+    check(["_rjem_malloc", "_rjem_free"], 1);
 }
 
 /// Check that the C library of this test is found with all its functions and its version.
@@ -73,9 +97,9 @@ fn a_local_malloc_is_not_the_process_s() {
 fn the_real_libc_is_detected() {
     let Some(path) = real_libc() else { return };
     let image = Image::open(std::fs::File::open(&path).expect("it is mapped")).expect("it runs");
-    let Detection::Supported(glibc) = detect(&image, &path) else { panic!("{path} is glibc") };
+    let [glibc] = &found(&image, &path)[..] else { panic!("{path} is glibc") };
     assert_eq!(glibc.name, "glibc");
-    assert!(glibc.version.is_some_and(|version| version.starts_with("2.")));
+    assert!(glibc.version.as_ref().is_some_and(|version| version.starts_with("2.")));
     assert!(glibc.functions.len() >= 8, "{:?}", glibc.functions);
     assert!(glibc.functions.iter().all(|f| f.size_bytes > 0 && !f.is_indirect));
     assert!(glibc.functions[0].aliases.contains(&"__libc_malloc".to_owned()));

@@ -70,6 +70,10 @@ pub struct FunctionCounts {
     pub bytes: u64,
     /// Calls that failed (`live`).
     pub failed: u64,
+    /// Old blocks of successful reallocs.
+    pub moved_objects: u64,
+    /// Bytes of the known ones.
+    pub moved_bytes: u64,
 }
 
 /// Exact totals of one slot.
@@ -77,10 +81,6 @@ pub struct FunctionCounts {
 pub struct SlotCounts {
     /// By function index.
     pub functions: Vec<FunctionCounts>,
-    /// Old blocks of successful reallocs.
-    pub moved_objects: u64,
-    /// Bytes of the known ones.
-    pub moved_bytes: u64,
     /// By [`Counter`].
     pub events: Vec<u64>,
     /// By size bucket.
@@ -145,8 +145,8 @@ pub fn live_blocks(kernel: &Kernel) -> impl Iterator<Item = LiveBlock> {
     kernel.live_blocks().map(block)
 }
 
-/// Reads the totals of one slot, summed over the CPUs. The totals of its functions begin at `first_total`; `frees` says
-/// of each whether it frees.
+/// Reads the totals of one slot, summed over the CPUs. `functions` are the indices of its functions' totals, and whether
+/// each frees.
 ///
 /// # Errors
 ///
@@ -154,23 +154,22 @@ pub fn live_blocks(kernel: &Kernel) -> impl Iterator<Item = LiveBlock> {
 pub fn slot(
     kernel: &Kernel,
     slot: u32,
-    first_total: u32,
-    frees: impl IntoIterator<Item = bool>,
+    functions: impl IntoIterator<Item = (u32, bool)>,
 ) -> Result<SlotCounts, KernelError> {
     let mut counts = SlotCounts {
         functions: Vec::new(),
-        moved_objects: 0,
-        moved_bytes: 0,
         events: vec![0; Counter::ALL.len()],
         sizes: vec![0; SIZE_BUCKETS],
         lifetimes: vec![0; LIFETIME_BUCKETS],
     };
-    for (index, frees) in (first_total..).zip(frees) {
+    for (index, frees) in functions {
         let mut function = FunctionCounts::default();
         for cpu in kernel.function_totals(index)? {
             function.calls += cpu.sizes.iter().sum::<u64>();
             function.bytes = function.bytes.wrapping_add(cpu.bytes());
             function.failed += cpu.failed;
+            function.moved_objects += cpu.moved_objects;
+            function.moved_bytes += cpu.moved_bytes;
             if !frees {
                 add(&mut counts.sizes, &cpu.sizes);
             }
@@ -178,8 +177,6 @@ pub fn slot(
         counts.functions.push(function);
     }
     for cpu in kernel.slot_totals(slot)? {
-        counts.moved_objects += cpu.moved_objects;
-        counts.moved_bytes += cpu.moved_bytes;
         add(&mut counts.events, &cpu.events);
         add(&mut counts.lifetimes, &cpu.lifetimes);
     }

@@ -57,6 +57,10 @@ pub struct Points {
     pub allocating: Vec<EntryPoint>,
     /// Their returns.
     pub returning: Vec<ReturnEntry>,
+    /// The `ret` instructions of those that may have no return probe.
+    pub ending: Vec<EntryPoint>,
+    /// Jumps from one probed function to another: of allocating ones in mode `alloc`, of freeing ones in `live`.
+    pub jumping: Vec<EntryPoint>,
     /// Entries of freeing functions.
     pub freeing: Vec<EntryPoint>,
 }
@@ -117,9 +121,17 @@ pub(super) fn attach(
     let returning: Vec<_> =
         points.returning.iter().map(|point| (point.point.file_offset().0, point.cookie)).collect();
     let freeing: Vec<_> = points.freeing.iter().map(entry).collect();
+    let ending: Vec<_> = points.ending.iter().map(entry).collect();
+    let jumping: Vec<_> = points.jumping.iter().map(entry).collect();
     let sets = match mode {
-        Mode::Alloc => vec![("alloc_enter", allocating)],
-        Mode::Live => vec![("live_enter", allocating), ("live_leave", returning), ("live_free", freeing)],
+        Mode::Alloc => vec![("alloc_enter", allocating), ("alloc_jump", jumping)],
+        Mode::Live => vec![
+            ("live_enter", allocating),
+            ("live_leave", returning),
+            ("live_ret", ending),
+            ("live_free", freeing),
+            ("live_jump", jumping),
+        ],
     };
     let mut links = Links::default();
     for (base, set) in sets {

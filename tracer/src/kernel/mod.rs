@@ -7,6 +7,7 @@ pub mod btf;
 pub mod memory;
 pub mod preflight;
 pub mod seccomp_trial;
+mod sizes;
 mod table;
 
 use std::fs::File;
@@ -19,11 +20,12 @@ use tracer_ebpf::abi::record::{BUCKET_BLOCKS, BUCKET_CALLS, CALL_BUCKETS, KEY_RE
 use tracer_ebpf::abi::{
     BlockBucket, CallBucket, Followed, FunctionTotals, LiveBlock, MAX_SLOTS, Range, SiteRecord, SiteSpread,
     Slot, SlotTotals, TextRanges,
-    slot::{MAX_TEXT, NO_TEXT},
+    slot::{MAX_HULLS, MAX_NESTED, MAX_TEXT, NO_TEXT},
 };
 
 use self::attach::{Kind, Links};
 use self::btf::TaskOffsets;
+use self::sizes::Sizes;
 use self::table::Table;
 use crate::mode::Mode;
 
@@ -61,6 +63,8 @@ pub enum KernelError {
 pub struct LoadOptions {
     /// Call stacks kept apart.
     pub max_stacks: u32,
+    /// Functions that are counted apart in all.
+    pub functions: u32,
     /// Blocks followed.
     pub max_live: u32,
     /// What is traced: mode `alloc` needs no live map.
@@ -82,6 +86,7 @@ pub type NoticeRing = RingBuf<MapData>;
 /// The loaded programs and their maps.
 pub struct Kernel {
     ebpf: Ebpf,
+    functions: u32,
     kind: Kind,
     mode: Mode,
     logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
@@ -115,6 +120,7 @@ impl Kernel {
             .map_max_entries("SITES", sizes.sites())
             .map_max_entries("SPREADS", sizes.sites())
             .map_max_entries("LIVE", sizes.live_buckets)
+            .map_max_entries("FUNCTION_TOTALS", options.functions)
             .override_global("SITE_PLACES", &sizes.site_places, true)
             .override_global("LIVE_BUCKETS", &sizes.live_buckets, true)
             .override_global("MAX_STACKS", &options.max_stacks, true)
@@ -141,11 +147,18 @@ impl Kernel {
             followed: map(&mut ebpf, "FOLLOWED")?,
             stacks: map(&mut ebpf, "STACKS")?,
             process_events: Some(map(&mut ebpf, "PROCESS_EVENTS")?),
+            functions: options.functions,
             kind: options.kind,
             mode: options.mode,
             logger,
             ebpf,
         })
+    }
+
+    /// How many functions can be counted apart.
+    #[must_use]
+    pub const fn functions(&self) -> u32 {
+        self.functions
     }
 
     /// How probes are attached.
@@ -157,6 +170,19 @@ impl Kernel {
     /// Writes a slot that does not count yet.
     pub fn set_slot(&self, index: u32, slot: &Slot) {
         self.slots.write(index, slot);
+    }
+
+    /// Tells a slot that may count where the code of its allocators is now.
+    pub fn set_regions(&self, index: u32, hulls: &[Range; MAX_HULLS], nested: &[Range; MAX_NESTED]) {
+        let put = |base: usize, ranges: &[Range]| {
+            for (number, range) in ranges.iter().enumerate() {
+                let at = base + number * size_of::<Range>();
+                self.slots.word(index, at + offset_of!(Range, start)).store(range.start, Ordering::Relaxed);
+                self.slots.word(index, at + offset_of!(Range, end)).store(range.end, Ordering::Release);
+            }
+        };
+        put(offset_of!(Slot, nested), nested);
+        put(offset_of!(Slot, hulls), hulls);
     }
 
     /// Begins or ends the counting of a slot.
@@ -325,33 +351,6 @@ fn map<M: TryFrom<Map, Error = aya::maps::MapError>>(
         .take_map(name)
         .ok_or_else(|| KernelError::Map { map: name, reason: "it is not in the BPF object".to_owned() })?;
     M::try_from(map).map_err(|error| map_error(name, &error))
-}
-
-/// How long the tables are.
-#[derive(Clone, Copy)]
-struct Sizes {
-    /// After the overflow records.
-    site_places: u32,
-    live_buckets: u32,
-}
-
-impl Sizes {
-    /// Full to two thirds (stacks) and three quarters (blocks) at the limits that users set.
-    fn of(options: &LoadOptions) -> Self {
-        const SITE_PLACES_MIN: u32 = 64;
-        let blocks = u64::from(options.max_live) * 4 / 3;
-        Self {
-            site_places: (options.max_stacks.saturating_mul(3) / 2).max(SITE_PLACES_MIN),
-            live_buckets: match options.mode {
-                Mode::Live => blocks.div_ceil(BUCKET_BLOCKS as u64) as u32,
-                Mode::Alloc => 1,
-            },
-        }
-    }
-
-    const fn sites(self) -> u32 {
-        MAX_SLOTS + self.site_places
-    }
 }
 
 fn map_error(map: &'static str, error: &aya::maps::MapError) -> KernelError {

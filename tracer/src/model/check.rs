@@ -24,8 +24,7 @@ pub(super) fn of(moment: &Moment) -> SelfCheck {
 
 /// Calls, bytes and failures of the allocating functions.
 fn allocations(slot: &SlotState) -> (u64, u64, u64) {
-    let functions = slot.functions.iter().zip(&slot.counts.functions);
-    functions.filter(|((_, frees), _)| !frees).fold((0, 0_u64, 0), |sum, (_, totals)| {
+    slot.functions_that(false).fold((0, 0_u64, 0), |sum, (_, totals)| {
         (sum.0 + totals.calls, sum.1.wrapping_add(totals.bytes), sum.2 + totals.failed)
     })
 }

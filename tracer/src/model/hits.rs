@@ -55,17 +55,15 @@ pub(super) fn of(moment: &Moment) -> Hits {
 
 fn of_slot(slot: &SlotState, moment: &Moment) -> Hits {
     let event = |counter| slot.counts.event(counter);
-    let functions = || slot.functions.iter().zip(&slot.counts.functions);
-    let calls = |frees: bool| {
-        functions().filter(move |((_, is_free), _)| *is_free == frees).map(|(_, totals)| totals.calls)
-    };
+    let calls = |frees: bool| slot.functions_that(frees).map(|(_, totals)| totals.calls);
     let entries: u64 = calls(false).sum();
     if moment.mode == Mode::Alloc {
         let missed = event(Counter::SkippedEntries) + event(Counter::ReadFault);
         return Hits { entries: entries + missed, ..Hits::default() };
     }
     // Where successes are counted, what failed has entered and returned too.
-    let failed = if moment.was_sampled { 0 } else { functions().map(|(_, totals)| totals.failed).sum() };
+    let failed =
+        if moment.was_sampled { 0 } else { slot.counts.functions.iter().map(|totals| totals.failed).sum() };
     let skipped = event(Counter::SkippedEntries).max(event(Counter::SkippedReturns));
     Hits {
         entries: entries + failed + skipped + event(Counter::Abandoned) + event(Counter::InFlightFull),

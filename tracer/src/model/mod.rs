@@ -31,10 +31,38 @@ pub struct SlotState {
     pub index: u32,
     /// The process still runs this image, or ended in it: an exec ends the heap of the one before.
     pub is_last_image: bool,
-    /// Names of its functions, by function index, and whether they free.
-    pub functions: Vec<(String, bool)>,
+    /// Its functions, in the order of their counts.
+    pub functions: Vec<ProbedFunction>,
+    /// Its allocators.
+    pub allocators: Vec<snapshot::Allocator>,
     /// Its counts.
     pub counts: SlotCounts,
+}
+
+/// A function of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbedFunction {
+    /// The name that it is counted under.
+    pub name: String,
+    /// It frees.
+    pub frees: bool,
+    /// Which of the image's allocators it belongs to.
+    pub allocator: usize,
+}
+
+impl SlotState {
+    /// The functions that free, or those that allocate, with their counts.
+    fn functions_that(
+        &self,
+        free: bool,
+    ) -> impl Iterator<Item = (&ProbedFunction, &crate::collect::FunctionCounts)> {
+        self.functions.iter().zip(&self.counts.functions).filter(move |(function, _)| function.frees == free)
+    }
+
+    /// Old blocks of successful reallocs.
+    fn moved_objects(&self) -> u64 {
+        self.counts.functions.iter().map(|counts| counts.moved_objects).sum()
+    }
 }
 
 /// A process and its images.

@@ -6,7 +6,7 @@ use tracer_ebpf::abi::Counter;
 
 use super::estimate::Estimates;
 use super::snapshot::{CallSite, Quality, Verdict};
-use super::{Moment, check};
+use super::{Moment, SlotState, check};
 use crate::mode::Mode;
 
 /// Every reason a stack may be truncated for, so that a reader sees the zeros too.
@@ -22,18 +22,11 @@ pub(super) fn of(moment: &Moment) -> Quality {
     let live = moment.mode == Mode::Live;
     let count = |counter| counted(moment, counter);
     let slots = || moment.targets.iter().flat_map(|state| &state.slots);
-    let allocations: u64 = slots()
-        .flat_map(|slot| slot.functions.iter().zip(&slot.counts.functions))
-        .filter(|((_, frees), _)| !frees)
-        .map(|(_, totals)| totals.calls)
-        .sum();
-    let frees: u64 = slots()
-        .map(|slot| {
-            let functions = slot.functions.iter().zip(&slot.counts.functions);
-            let calls: u64 = functions.filter(|((_, frees), _)| *frees).map(|(_, totals)| totals.calls).sum();
-            calls + slot.counts.moved_objects
-        })
-        .sum();
+    let calls = |slot: &SlotState, free: bool| -> u64 {
+        slot.functions_that(free).map(|(_, totals)| totals.calls).sum()
+    };
+    let allocations: u64 = slots().map(|slot| calls(slot, false)).sum();
+    let frees: u64 = slots().map(|slot| calls(slot, true) + slot.moved_objects()).sum();
     let samples = match moment.was_sampled {
         true => moment.sites_of_targets().map(|site| Estimates::of(site).samples).sum(),
         false => allocations,

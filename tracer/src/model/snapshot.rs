@@ -2,10 +2,14 @@
 //!
 //! A number that a mode cannot know is `None`, never 0. Counts are objects, sizes are bytes.
 
+mod allocator;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use allocator::{Allocator, AllocatorTotals, Probe};
 
 pub use crate::frame::Frame;
 pub use crate::mode::Mode;
@@ -89,45 +93,6 @@ pub struct Target {
     pub allocators: Vec<Allocator>,
     /// Sums over all sites.
     pub totals: Totals,
-}
-
-/// One allocator of a process and its probes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Allocator {
-    /// `glibc`.
-    pub name: String,
-    /// Path of its file, as the target sees it.
-    pub object: String,
-    /// Its version, if the object says it.
-    pub version: Option<String>,
-    /// Before each function name.
-    pub prefix: String,
-    /// `uprobe`.
-    pub source: String,
-    /// One per function.
-    pub probes: Vec<Probe>,
-}
-
-/// One probed function.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Probe {
-    /// The name it is counted under.
-    pub function: String,
-    /// Other names of the same address.
-    pub aliases: Vec<String>,
-    /// Where the probe lies in the file.
-    pub file_offset: u64,
-    /// Bytes that SP has moved since the entry.
-    pub shift: u64,
-    /// The kernel emulates the probed instruction; else it is single-stepped.
-    pub emulated: bool,
-    /// `uprobe_multi` or `perf_event`.
-    pub attach: String,
-    /// `uretprobe`, `ret_sites` or `none`.
-    #[serde(rename = "return")]
-    pub returns: String,
-    /// What the reader should know about it.
-    pub note: Option<String>,
 }
 
 /// Sums of one target. What is exact depends on the mode: `docs/accuracy.md`.

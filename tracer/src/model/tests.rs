@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracer_ebpf::abi::{Counter, StopReason, Sums, Variances};
 
 use super::snapshot::{HitCosts, Host, Snapshot, Target, Totals, Verdict};
-use super::{Ages, Filter, Model, Moment, SlotState, TargetState, hits};
+use super::{Ages, Filter, Model, Moment, ProbedFunction, SlotState, TargetState, hits};
 use crate::collect::{FunctionCounts, LiveBlock, SiteCounts, SlotCounts};
 use crate::mode::Mode;
 use crate::symbolize::{Located, Place, Stack, Symbolizer};
@@ -65,16 +65,17 @@ fn slot(index: u32, is_last_image: bool, events: &[(Counter, u64)]) -> SlotState
     for &(counter, times) in events {
         counted[counter as usize] = times;
     }
-    let malloc = FunctionCounts { calls: 5, bytes: 500, failed: 2 };
-    let free = FunctionCounts { calls: 3, bytes: 250, failed: 0 };
+    let malloc = FunctionCounts { calls: 5, bytes: 500, failed: 2, ..FunctionCounts::default() };
+    let realloc = FunctionCounts { moved_objects: 1, moved_bytes: 100, ..FunctionCounts::default() };
+    let free = FunctionCounts { calls: 3, bytes: 250, ..FunctionCounts::default() };
+    let function = |name: &str, frees| ProbedFunction { name: name.to_owned(), frees, allocator: 0 };
     SlotState {
         index,
         is_last_image,
-        functions: vec![("malloc".to_owned(), false), ("free".to_owned(), true)],
+        functions: vec![function("malloc", false), function("realloc", false), function("free", true)],
+        allocators: Vec::new(),
         counts: SlotCounts {
-            functions: vec![malloc, free],
-            moved_objects: 1,
-            moved_bytes: 100,
+            functions: vec![malloc, realloc, free],
             events: counted,
             sizes: vec![4, 1, 0],
             lifetimes: vec![0, 0, 3],
@@ -356,7 +357,8 @@ fn self_check_compares_the_estimates_with_the_totals() {
         Filter { include: Some(regex::Regex::new("nothing").expect("a pattern")), ..Filter::default() };
     let check = |mode, failed| {
         let mut slots = vec![slot(0, true, &[])];
-        slots[0].counts.functions[0] = FunctionCounts { calls: 564, bytes: 40_000, failed };
+        slots[0].counts.functions[0] =
+            FunctionCounts { calls: 564, bytes: 40_000, failed, ..FunctionCounts::default() };
         let moment = Moment { mode, ..sampled(slots, vec![sampled_site(1, 0)]) };
         let snapshot = snapshot(&[], moment, &filter);
         assert_eq!(snapshot.sites, [], "the filter does not matter");

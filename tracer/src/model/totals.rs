@@ -6,35 +6,50 @@ use std::ops::Add;
 use tracer_ebpf::histogram::{lifetime_bound_ns, size_bound_bytes};
 
 use super::estimate::Estimates;
-use super::snapshot::{FunctionTotals, LifetimeBucket, SizeBucket, Target, Totals};
+use super::snapshot::{
+    Allocator, AllocatorTotals, FunctionTotals, LifetimeBucket, SizeBucket, Target, Totals,
+};
 use super::{Moment, SlotState, TargetState};
 use crate::collect::FunctionCounts;
 use crate::mode::Mode;
 
-/// The target with its totals.
+/// The target with its totals, and its allocators with theirs.
 pub(super) fn fill(state: &TargetState, moment: &Moment) -> Target {
-    Target { totals: totals(state, moment), ..state.target.clone() }
+    let mut target = Target { totals: totals(state, moment), ..state.target.clone() };
+    // An image that has the allocator of an earlier one (a fork's exec, a server's reload) goes on with it.
+    for slot in &state.slots {
+        for (index, allocator) in slot.allocators.iter().enumerate() {
+            let totals = of_allocator(slot, index, moment);
+            let is_same = |other: &&mut Allocator| {
+                (&other.name, &other.object, &other.prefix)
+                    == (&allocator.name, &allocator.object, &allocator.prefix)
+            };
+            match target.allocators.iter_mut().find(is_same) {
+                Some(known) => known.totals = Some(known.totals.take().unwrap_or_default() + totals),
+                None => target.allocators.push(Allocator { totals: Some(totals), ..allocator.clone() }),
+            }
+        }
+    }
+    target
 }
 
 fn totals(state: &TargetState, moment: &Moment) -> Totals {
     let live = moment.mode == Mode::Live;
-    let allocated = |value: fn(&FunctionCounts) -> u64| of_functions(state, false, value);
-    let moved = |value: fn(&SlotState) -> u64| state.slots.iter().map(value).sum::<u64>();
-    let free_objects =
-        of_functions(state, true, |totals| totals.calls) + moved(|slot| slot.counts.moved_objects);
+    let sum = state
+        .slots
+        .iter()
+        .flat_map(|slot| (0..slot.allocators.len().max(1)).map(|index| of_allocator(slot, index, moment)))
+        .fold(AllocatorTotals::default(), Add::add);
     let (in_use, freed) = estimates(state, moment);
     let mut totals = Totals {
-        alloc_objects: allocated(|totals| totals.calls),
-        alloc_bytes: allocated(|totals| totals.bytes),
-        free_objects: live.then_some(free_objects),
-        free_bytes: live.then(|| {
-            of_functions(state, true, |totals| totals.bytes)
-                .wrapping_add(moved(|slot| slot.counts.moved_bytes))
-        }),
+        alloc_objects: sum.alloc_objects,
+        alloc_bytes: sum.alloc_bytes,
+        free_objects: sum.free_objects,
+        free_bytes: sum.free_bytes,
         inuse_objects: live.then(|| in_use.inuse_objects.rounded()),
         inuse_bytes: live.then(|| in_use.inuse_bytes.rounded()),
         standard_error: BTreeMap::new(),
-        by_function: by_function(state, moment),
+        by_function: sum.by_function,
         size_histogram: sizes(state),
         lifetime_histogram: live.then(|| lifetimes(state)),
     };
@@ -52,14 +67,52 @@ fn totals(state: &TargetState, moment: &Moment) -> Totals {
     totals
 }
 
-/// Sum over the functions that free, or those that allocate.
-fn of_functions(state: &TargetState, freeing: bool, value: fn(&FunctionCounts) -> u64) -> u64 {
-    let slots = state.slots.iter();
-    slots
-        .flat_map(|slot| slot.functions.iter().zip(&slot.counts.functions))
-        .filter(|((_, frees), _)| *frees == freeing)
-        .map(|(_, totals)| value(totals))
-        .fold(0, u64::wrapping_add)
+/// Sums of one allocator of one image.
+fn of_allocator(slot: &SlotState, index: usize, moment: &Moment) -> AllocatorTotals {
+    let live = moment.mode == Mode::Live;
+    let of = |free: bool| slot.functions_that(free).filter(move |(function, _)| function.allocator == index);
+    let moved = |value: fn(&FunctionCounts) -> u64| of(false).map(move |(_, counts)| value(counts));
+    let sum = |values: &mut dyn Iterator<Item = u64>| values.fold(0, u64::wrapping_add);
+    let free_objects =
+        sum(&mut of(true).map(|(_, counts)| counts.calls).chain(moved(|counts| counts.moved_objects)));
+    let free_bytes =
+        sum(&mut of(true).map(|(_, counts)| counts.bytes).chain(moved(|counts| counts.moved_bytes)));
+    let functions = of(false).chain(of(true)).map(|(function, counts)| {
+        let failed = (live && !function.frees).then_some(counts.failed);
+        (function.name.clone(), FunctionTotals { calls: counts.calls, bytes: counts.bytes, failed })
+    });
+    AllocatorTotals {
+        alloc_objects: sum(&mut of(false).map(|(_, counts)| counts.calls)),
+        alloc_bytes: sum(&mut of(false).map(|(_, counts)| counts.bytes)),
+        free_objects: live.then_some(free_objects),
+        free_bytes: (live && !moment.was_sampled).then_some(free_bytes),
+        by_function: functions.collect(),
+    }
+}
+
+impl Add for AllocatorTotals {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        for (name, counts) in other.by_function {
+            let entry = self.by_function.entry(name).or_default();
+            entry.calls += counts.calls;
+            entry.bytes = entry.bytes.wrapping_add(counts.bytes);
+            entry.failed = plus(entry.failed, counts.failed);
+        }
+        Self {
+            alloc_objects: self.alloc_objects + other.alloc_objects,
+            alloc_bytes: self.alloc_bytes.wrapping_add(other.alloc_bytes),
+            free_objects: plus(self.free_objects, other.free_objects),
+            free_bytes: plus(self.free_bytes, other.free_bytes),
+            by_function: self.by_function,
+        }
+    }
+}
+
+/// What is known of either.
+fn plus(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    a.zip(b).map(|(a, b)| a.wrapping_add(b)).or(a).or(b)
 }
 
 /// What the sites of the last image hold, and what those of all images have freed.
@@ -70,22 +123,6 @@ fn estimates(state: &TargetState, moment: &Moment) -> (Estimates, Estimates) {
         sites.map(Estimates::of).fold(Estimates::default(), Estimates::add)
     };
     (of(&|slot| slot.is_last_image), of(&|_| true))
-}
-
-fn by_function(state: &TargetState, moment: &Moment) -> BTreeMap<String, FunctionTotals> {
-    let live = moment.mode == Mode::Live;
-    let mut by_function: BTreeMap<String, FunctionTotals> = BTreeMap::new();
-    for slot in &state.slots {
-        for ((name, frees), counts) in slot.functions.iter().zip(&slot.counts.functions) {
-            let entry = by_function.entry(name.clone()).or_default();
-            entry.calls += counts.calls;
-            entry.bytes = entry.bytes.wrapping_add(counts.bytes);
-            if live && !frees {
-                entry.failed = Some(entry.failed.unwrap_or(0) + counts.failed);
-            }
-        }
-    }
-    by_function
 }
 
 /// Adds the slots' histograms, up to the last bucket that holds something.

@@ -1,4 +1,4 @@
-//! Reads machine code: where a function's direct calls and jumps go.
+//! Reads machine code: where a function's calls and jumps go, and where it returns.
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, OpKind};
 
@@ -15,24 +15,100 @@ pub(super) struct Flow {
     pub(super) calls: Vec<ElfVaddr>,
     /// Of `jmp`, `jcc`, `loop` and `jrcxz`, those inside the function included.
     pub(super) jumps: Vec<ElfVaddr>,
+    /// Each of these jumps that leaves the function.
+    pub(super) exits: Vec<Exit>,
+    /// Its `ret` instructions.
+    pub(super) returns: Vec<ElfVaddr>,
+    /// It has a jump whose target is not known: a table of a `switch`, or a call that takes its place.
+    pub(super) jumps_anywhere: bool,
 }
 
-/// Decodes a function.
-pub(super) fn flow(start: ElfVaddr, code: &[u8]) -> Flow {
+/// A direct jump out of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Exit {
+    /// The instruction.
+    pub(super) at: ElfVaddr,
+    /// Where it leads.
+    pub(super) to: ElfVaddr,
+    /// The condition code of a `jcc` (the low half of its opcode), `None` if it always jumps.
+    pub(super) condition: Option<u8>,
+}
+
+/// Decodes a function. `resolve` says where a call or jump to an address ends, or one through a word of memory: it
+/// knows the stubs and slots of the dynamic linker.
+pub(super) fn flow(start: ElfVaddr, code: &[u8], resolve: &dyn Fn(Via) -> Option<ElfVaddr>) -> Flow {
     let mut flow = Flow::default();
-    for instruction in decoder(start, code).iter() {
-        let is_direct = matches!(instruction.try_op_kind(0), Ok(OpKind::NearBranch64));
-        if !is_direct || instruction.is_invalid() {
-            continue;
-        }
-        let target = ElfVaddr(instruction.near_branch_target());
-        match instruction.flow_control() {
-            FlowControl::Call => flow.calls.push(target),
-            FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => flow.jumps.push(target),
+    let end = start.0.saturating_add(code.len() as u64);
+    for instruction in decoder(start, code).iter().filter(|instruction| !instruction.is_invalid()) {
+        let target = match target(&instruction) {
+            Some(Via::Address(address)) => Some(resolve(Via::Address(address)).unwrap_or(address)),
+            Some(slot) => resolve(slot),
+            None => None,
+        };
+        match (instruction.flow_control(), target) {
+            (FlowControl::Call | FlowControl::IndirectCall, Some(target)) => flow.calls.push(target),
+            (
+                FlowControl::UnconditionalBranch
+                | FlowControl::ConditionalBranch
+                | FlowControl::IndirectBranch,
+                Some(to),
+            ) => {
+                flow.jumps.push(to);
+                if to < start || to.0 >= end {
+                    let condition = condition(&instruction);
+                    flow.exits.push(Exit { at: ElfVaddr(instruction.ip()), to, condition });
+                }
+            }
+            (FlowControl::IndirectBranch, None) => flow.jumps_anywhere = true,
+            (FlowControl::Return, _) => flow.returns.push(ElfVaddr(instruction.ip())),
             _ => {}
         }
     }
     flow
+}
+
+/// How a branch names its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Via {
+    /// The target itself.
+    Address(ElfVaddr),
+    /// A word of the object's memory that holds it.
+    Slot(ElfVaddr),
+}
+
+/// What a branch instruction names.
+pub(super) fn target(instruction: &Instruction) -> Option<Via> {
+    match instruction.try_op_kind(0) {
+        Ok(OpKind::NearBranch64) => Some(Via::Address(ElfVaddr(instruction.near_branch_target()))),
+        Ok(OpKind::Memory) if instruction.is_ip_rel_memory_operand() => {
+            Some(Via::Slot(ElfVaddr(instruction.ip_rel_memory_address())))
+        }
+        _ => None,
+    }
+}
+
+/// The low half of the opcode of a `jcc`.
+fn condition(instruction: &Instruction) -> Option<u8> {
+    use iced_x86::ConditionCode as Code;
+    Some(match instruction.condition_code() {
+        Code::None => return None,
+        Code::o => 0,
+        Code::no => 1,
+        Code::b => 2,
+        Code::ae => 3,
+        Code::e => 4,
+        Code::ne => 5,
+        Code::be => 6,
+        Code::a => 7,
+        Code::s => 8,
+        Code::ns => 9,
+        Code::p => 10,
+        Code::np => 11,
+        Code::l => 12,
+        Code::ge => 13,
+        Code::le => 14,
+        Code::g => 15,
+    })
 }
 
 /// A decoder of 64-bit code.
@@ -68,9 +144,33 @@ mod tests {
             0xff, 0xd0, // call rax
             0xc3, // ret
         ];
-        let flow = flow(ElfVaddr(0x1000), &code);
+        let flow = flow(ElfVaddr(0x1000), &code, &|_| None);
         assert_eq!(flow.calls, [0x1000].map(ElfVaddr));
         assert_eq!(flow.jumps, [0x1009, 0x1000, 0x1110, 0x1016].map(ElfVaddr));
+        let exit = Exit { at: ElfVaddr(0x100b), to: ElfVaddr(0x1110), condition: None };
+        assert_eq!((flow.exits, flow.returns), (vec![exit], vec![ElfVaddr(0x1018)]));
+        assert!(flow.jumps_anywhere, "jmp rax");
+    }
+
+    /// Check that stubs and slots of the dynamic linker are seen through, and that conditions are kept.
+    #[test]
+    fn linkage_is_seen_through() {
+        let code = [
+            0xe8, 0xfb, 0x0f, 0x00, 0x00, // call 0x2000, a stub
+            0xff, 0x15, 0xf5, 0x1f, 0x00, 0x00, // call [0x3000]
+            0x77, 0x73, // ja 0x1080
+            0xff, 0x25, 0xed, 0x1f, 0x00, 0x00, // jmp [0x3000]
+        ];
+        let resolve = |via: Via| match via {
+            Via::Address(ElfVaddr(0x2000)) => Some(ElfVaddr(0x5000)),
+            Via::Slot(ElfVaddr(0x3000)) => Some(ElfVaddr(0x6000)),
+            _ => None,
+        };
+        let flow = flow(ElfVaddr(0x1000), &code, &resolve);
+        assert_eq!(flow.calls, [0x5000, 0x6000].map(ElfVaddr));
+        let exit = |at, to, condition| Exit { at: ElfVaddr(at), to: ElfVaddr(to), condition };
+        assert_eq!(flow.exits, [exit(0x100b, 0x1080, Some(7)), exit(0x100d, 0x6000, None)]);
+        assert!(!flow.jumps_anywhere);
     }
 
     /// Check that any bytes can be decoded.
@@ -83,6 +183,6 @@ mod tests {
         })
         .take(1 << 16)
         .collect();
-        let _ = flow(ElfVaddr(u64::MAX - 100), &noise);
+        let _ = flow(ElfVaddr(u64::MAX - 100), &noise, &|_| None);
     }
 }

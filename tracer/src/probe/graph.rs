@@ -5,13 +5,14 @@ use std::ops::Range;
 
 use crate::elf::Image;
 use crate::probe::code::{self, Flow};
+use crate::probe::linkage::Linkage;
 use crate::units::ElfVaddr;
 use crate::unwind::{Extent, Extents};
 
 /// Most bytes of one function; glibc's longest allocator function has 2.5 kB.
 pub(super) const MAX_BODY_BYTES: u64 = 64 << 10;
-/// Most functions that are looked at; glibc's `malloc.o` has about 50.
-const MAX_FUNCTIONS: usize = 1024;
+/// Most functions that are looked at; glibc's `malloc.o` has about 50, jemalloc about 1,500.
+const MAX_FUNCTIONS: usize = 4096;
 
 /// Functions of glibc's `malloc.o` that call or jump to probed ones without being reached from one: at the
 /// end of a thread (`tcache_thread_shutdown`, often inlined into the second), and before 2.34 on first use.
@@ -49,7 +50,12 @@ pub(super) struct Graph {
 
 impl Graph {
     /// Reads the probed functions, in a library all functions between them, and what they jump to.
-    pub(super) fn collect(image: &Image, extents: &Extents, probed: &[(ElfVaddr, Extent)]) -> Self {
+    pub(super) fn collect(
+        image: &Image,
+        extents: &Extents,
+        linkage: &Linkage<'_>,
+        probed: &[(ElfVaddr, Extent)],
+    ) -> Self {
         let low = probed.iter().map(|(_, extent)| extent.start).min().unwrap_or(ElfVaddr(0));
         let high = probed.iter().map(|(_, extent)| extent.end).max().unwrap_or(low);
         let hull = low..high;
@@ -72,13 +78,18 @@ impl Graph {
         // The probed functions are wanted whatever the limit is: they come first.
         waiting.reverse();
         while let Some(extent) = waiting.pop() {
-            if graph.nodes.contains_key(&extent.start) || graph.nodes.len() >= MAX_FUNCTIONS {
+            // One description covers all stubs, which have nothing to do with each other.
+            if linkage.is_stub(extent.start)
+                || graph.nodes.contains_key(&extent.start)
+                || graph.nodes.len() >= MAX_FUNCTIONS
+            {
                 continue;
             }
-            let node = read(image, extent, &exported, &helpers);
+            let node = read(image, linkage, extent, &exported, &helpers);
             let jumps = node.flow.jumps.iter().filter(|&&target| !extent.contains(target));
             let calls = node.flow.calls.iter().filter(|&target| graph.hull.contains(target));
-            waiting.splice(0..0, jumps.chain(calls).filter_map(|&target| extents.at(target)));
+            // What is reached comes before what only lies between.
+            waiting.extend(jumps.chain(calls).filter_map(|&target| extents.at(target)));
             graph.nodes.insert(extent.start, node);
         }
         graph
@@ -97,9 +108,15 @@ impl Graph {
     }
 }
 
-fn read(image: &Image, extent: Extent, exported: &BTreeSet<ElfVaddr>, helpers: &BTreeSet<ElfVaddr>) -> Node {
+fn read(
+    image: &Image,
+    linkage: &Linkage<'_>,
+    extent: Extent,
+    exported: &BTreeSet<ElfVaddr>,
+    helpers: &BTreeSet<ElfVaddr>,
+) -> Node {
     let end = ElfVaddr(extent.end.0.min(extent.start.0.saturating_add(MAX_BODY_BYTES)));
-    let flow = code::flow(extent.start, &image.read_vaddr(extent.start..end));
+    let flow = code::flow(extent.start, &image.read_vaddr(extent.start..end), &|via| linkage.resolve(via));
     let any = |addresses: &BTreeSet<ElfVaddr>| addresses.iter().any(|&address| extent.contains(address));
     Node { extent, flow, is_exported: any(exported), is_helper: any(helpers) }
 }

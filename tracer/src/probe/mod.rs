@@ -3,12 +3,15 @@
 //! [`plan`] reads code from the object's file, never from the process.
 
 mod code;
+mod exits;
 mod graph;
+mod linkage;
 pub mod nesting;
 pub mod placement;
 mod returns;
+mod thunk;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use tracer_ebpf::abi::Argument;
@@ -20,16 +23,19 @@ use crate::units::{ElfVaddr, FileOffset};
 use crate::unwind::{Extent, Extents};
 
 use graph::Graph;
+use linkage::Linkage;
 
 /// The name that `command` knows it by; the type is the one of the whole pipeline.
 pub use placement::Placement;
-pub use returns::{NoReturn, ReturnPoint};
+pub use returns::{NoReturn, ReturnPoint, Returns};
 
 /// One function to be probed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProbePoint {
+    /// Which of the planned allocators it belongs to.
+    pub allocator: usize,
     /// The name that it is counted under.
-    pub function: &'static str,
+    pub function: String,
     /// Other names of the same address.
     pub aliases: Vec<String>,
     /// Its first instruction.
@@ -48,26 +54,42 @@ pub struct ProbePoint {
     pub may_tail_jump: bool,
     /// Its code has a way, by calls too, into another probed function, whose call is then a part of this one's.
     pub is_outer: bool,
+    /// Another probed function's code has a way into this one.
+    pub is_inner: bool,
     /// When glibc jumps there; `None` is never, or unknown.
     pub tail_jump: Option<TailJump>,
-    /// The return probe, or why there is none.
-    pub returns: Result<ReturnPoint, NoReturn>,
+    /// The jumps to other probed functions that are probed, because no argument tells when they happen.
+    pub jumps: Vec<Jump>,
+    /// How its end is seen, or why it is not.
+    pub returns: Result<Returns, NoReturn>,
     /// What the reader should know about it.
     pub note: Option<String>,
+}
+
+/// A jump from one probed function to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jump {
+    /// The instruction.
+    pub offset: FileOffset,
+    /// The condition code of a `jcc`, `None` if it always jumps.
+    pub condition: Option<u8>,
 }
 
 /// A function that is not probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// Its name.
-    pub function: &'static str,
+    pub function: String,
     /// Why.
     pub reason: SkipReason,
 }
 
 /// Why a function is not probed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SkipReason {
+    /// Nothing is lost: its calls are counted as those of the other one.
+    #[error("it is a jump to {0}, which counts its calls")]
+    IsJump(String),
     /// `STT_GNU_IFUNC`.
     #[error("its address is picked when the program starts")]
     Indirect,
@@ -76,20 +98,31 @@ pub enum SkipReason {
     NoCode,
 }
 
-/// All probes of one allocator.
+impl SkipReason {
+    /// No call is missed.
+    #[must_use]
+    pub const fn is_harmless(&self) -> bool {
+        matches!(self, Self::IsJump(_))
+    }
+}
+
+/// All probes of one object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// In the order of the allocator's functions.
+    /// In the order of the allocators and their functions.
     pub points: Vec<ProbePoint>,
-    /// Code of the allocator, sorted: a call from there to a probed function is a part of another call.
+    /// Code of the allocators, sorted: a call from there to a probed function is a part of another call.
     /// At most `tracer_ebpf::abi::slot::MAX_NESTED`.
     pub nested: Vec<Range<ElfVaddr>>,
-    /// What the allocator has and the plan leaves out. Freeing functions in [`Mode::Alloc`] are not listed.
+    /// What the allocators have and the plan leaves out. Freeing functions in [`Mode::Alloc`] are not listed.
     pub skipped: Vec<Skipped>,
 }
 
 /// A function whose code was read.
 struct Body<'a> {
+    /// Index of its allocator.
+    allocator: usize,
+    tells_jumps: bool,
     function: &'a Function,
     extent: Extent,
     /// From the entry.
@@ -97,31 +130,57 @@ struct Body<'a> {
     entry_offset: FileOffset,
 }
 
-/// Places the probes of an allocator that was found in `image`.
+/// What is known about the whole object.
+struct Surroundings<'a> {
+    image: &'a Image,
+    graph: Graph,
+    uses: nesting::Uses,
+}
+
+/// Places the probes of all allocators that were found in `image`.
 #[must_use]
-pub fn plan(image: &Image, allocator: &Allocator, mode: Mode) -> Plan {
+pub fn plan(image: &Image, allocators: &[Allocator], mode: Mode) -> Plan {
     let extents = Extents::load(image);
     let mut skipped = Vec::new();
     let mut bodies = Vec::new();
-    for function in &allocator.functions {
-        if mode == Mode::Alloc && function.signature.role == Role::Frees {
-            continue;
-        }
-        match body(image, &extents, function) {
-            Ok(body) => bodies.push(body),
-            Err(reason) => skipped.push(Skipped { function: function.signature.name, reason }),
+    for (index, allocator) in allocators.iter().enumerate() {
+        for function in &allocator.functions {
+            if mode == Mode::Alloc && function.signature.role == Role::Frees {
+                continue;
+            }
+            match body(image, &extents, (index, allocator), function) {
+                Ok(body) => bodies.push(body),
+                Err(reason) => skipped.push(Skipped { function: function.name.clone(), reason }),
+            }
         }
     }
+    let linkage = Linkage::of(image);
+    let thunks = thunk::find(&linkage, &bodies);
+    let mut aliases: BTreeMap<ElfVaddr, Vec<String>> = BTreeMap::new();
+    bodies.retain(|body| {
+        let Some(to) = thunks.get(&body.function.entry) else { return true };
+        let reason = SkipReason::IsJump(to.name.clone());
+        skipped.push(Skipped { function: body.function.name.clone(), reason });
+        let jump = body.function.aliases.iter().chain([&body.function.name]);
+        aliases.entry(to.entry).or_default().extend(jump.cloned());
+        false
+    });
     let probed: Vec<(ElfVaddr, Extent)> = bodies.iter().map(|b| (b.function.entry, b.extent)).collect();
-    let graph = Graph::collect(image, &extents, &probed);
-    Plan {
-        points: bodies.iter().map(|body| point(body, &graph, mode)).collect(),
-        nested: nesting::ranges(&graph),
-        skipped,
+    let graph = Graph::collect(image, &extents, &linkage, &probed);
+    let around = Surroundings { image, uses: nesting::Uses::of(&graph), graph };
+    let mut points: Vec<ProbePoint> = bodies.iter().map(|body| point(body, &around, mode)).collect();
+    for point in &mut points {
+        point.aliases.extend(aliases.remove(&point.entry).unwrap_or_default());
     }
+    Plan { points, nested: nesting::ranges(&around.graph), skipped }
 }
 
-fn body<'a>(image: &Image, extents: &Extents, function: &'a Function) -> Result<Body<'a>, SkipReason> {
+fn body<'a>(
+    image: &Image,
+    extents: &Extents,
+    (index, allocator): (usize, &Allocator),
+    function: &'a Function,
+) -> Result<Body<'a>, SkipReason> {
     if function.is_indirect {
         return Err(SkipReason::Indirect);
     }
@@ -134,16 +193,18 @@ fn body<'a>(image: &Image, extents: &Extents, function: &'a Function) -> Result<
     let code = image.read_vaddr(entry..extent.end);
     match image.vaddr_to_file_offset(entry) {
         Some(entry_offset) if image.is_executable(entry) && !code.is_empty() => {
-            Ok(Body { function, extent, code, entry_offset })
+            let tells_jumps = allocator.tells_jumps();
+            Ok(Body { allocator: index, tells_jumps, function, extent, code, entry_offset })
         }
         _ => Err(SkipReason::NoCode),
     }
 }
 
-fn point(body: &Body<'_>, graph: &Graph, mode: Mode) -> ProbePoint {
-    let Function { signature, aliases, entry, .. } = body.function;
-    let names = || aliases.iter().map(String::as_str).chain([signature.name]);
-    let wanted = returns::permit(mode, signature.role, names(), &body.extent);
+fn point(body: &Body<'_>, around: &Surroundings<'_>, mode: Mode) -> ProbePoint {
+    let Function { signature, name, aliases, entry, .. } = body.function;
+    let graph = &around.graph;
+    let names = || aliases.iter().chain([name]).map(String::as_str);
+    let wanted = returns::permit(mode, signature, names(), &body.extent);
     let targets: BTreeSet<ElfVaddr> = graph.jumps_into(&body.extent);
     let want = placement::Want {
         argument: signature.argument,
@@ -152,20 +213,48 @@ fn point(body: &Body<'_>, graph: &Graph, mode: Mode) -> ProbePoint {
     };
     let placement = placement::place(*entry, &body.code, &targets, want);
     let offset = FileOffset(body.entry_offset.0 + u64::from(placement.offset_from_entry));
+    let may_tail_jump = nesting::may_tail_jump(graph, *entry);
+    let tail_jump = signature.tail_jump.filter(|_| body.tells_jumps);
+    let jumps = match (mode, signature.role) {
+        (Mode::Alloc, Role::Allocates) if !body.tells_jumps => exits::jumps_to_probed(graph, *entry),
+        (Mode::Live, Role::Frees) => exits::own_jumps_to_probed(graph, *entry),
+        _ => Vec::new(),
+    };
+    let jump = |exit: code::Exit| {
+        let offset = around.image.vaddr_to_file_offset(exit.at)?;
+        Some(Jump { offset, condition: exit.condition })
+    };
     ProbePoint {
-        function: signature.name,
+        allocator: body.allocator,
+        function: name.clone(),
         aliases: aliases.clone(),
         entry: *entry,
         entry_offset: body.entry_offset,
         offset,
         argument: signature.argument,
         role: signature.role,
-        may_tail_jump: nesting::may_tail_jump(graph, *entry),
-        is_outer: nesting::may_use_another(graph, *entry),
-        tail_jump: signature.tail_jump,
-        returns: wanted.and_then(|permit| ReturnPoint::new(permit, offset, &placement)),
+        may_tail_jump,
+        is_outer: around.uses.is_outer(*entry),
+        is_inner: around.uses.is_inner(*entry),
+        tail_jump,
+        jumps: jumps.into_iter().filter_map(jump).collect(),
+        returns: match wanted {
+            Ok(permit) => ReturnPoint::new(permit, offset, &placement).map(Returns::Probe),
+            Err(NoReturn::Throws | NoReturn::HasLsda) => around.returns(*entry),
+            Err(reason) => Err(reason),
+        },
         note: placement.note.map(|note| note.to_string()),
         placement,
+    }
+}
+
+impl Surroundings<'_> {
+    /// The `ret` instructions of a function that may have no return probe.
+    fn returns(&self, entry: ElfVaddr) -> Result<Returns, NoReturn> {
+        let (addresses, may_end_elsewhere) = exits::returns(&self.graph, entry)?;
+        let offset = |address| self.image.vaddr_to_file_offset(address).ok_or(NoReturn::CodeUnknown);
+        let offsets = addresses.into_iter().map(offset).collect::<Result<_, _>>()?;
+        Ok(Returns::Sites { offsets, may_end_elsewhere })
     }
 }
 

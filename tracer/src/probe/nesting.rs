@@ -20,17 +20,45 @@ pub(super) fn may_tail_jump(graph: &Graph, entry: ElfVaddr) -> bool {
     tail_jumpers(graph).contains(&node.extent.start)
 }
 
-/// Whether a probed function may use another one, by calls and jumps through the allocator's code. What cannot be
-/// looked at may.
-pub(super) fn may_use_another(graph: &Graph, entry: ElfVaddr) -> bool {
-    let Some(node) = graph.at(entry) else { return true };
-    let others = |reached: &BTreeSet<ElfVaddr>| {
-        graph.entries.iter().any(|&other| {
-            let extent = graph.at(other).map(|to| to.extent);
-            extent.is_none_or(|extent| !node.extent.contains(other) && reached.contains(&extent.start))
-        })
-    };
-    others(&reached_from(graph, vec![node]))
+/// Which probed functions use which others, by calls and jumps through the allocator's code.
+#[derive(Debug, Default)]
+pub(super) struct Uses {
+    outer: BTreeSet<ElfVaddr>,
+    inner: BTreeSet<ElfVaddr>,
+}
+
+impl Uses {
+    /// What cannot be looked at may use all others.
+    pub(super) fn of(graph: &Graph) -> Self {
+        let mut uses = Self::default();
+        for &entry in &graph.entries {
+            let Some(node) = graph.at(entry) else {
+                uses.outer.insert(entry);
+                continue;
+            };
+            let reached = reached_from(graph, vec![node]);
+            let is_reached = |other: &&ElfVaddr| {
+                let extent = graph.at(**other).map(|to| to.extent);
+                extent.is_none_or(|extent| !node.extent.contains(**other) && reached.contains(&extent.start))
+            };
+            let others: Vec<ElfVaddr> = graph.entries.iter().filter(is_reached).copied().collect();
+            if !others.is_empty() {
+                uses.outer.insert(entry);
+            }
+            uses.inner.extend(others);
+        }
+        uses
+    }
+
+    /// Whether this function may use another one.
+    pub(super) fn is_outer(&self, entry: ElfVaddr) -> bool {
+        self.outer.contains(&entry)
+    }
+
+    /// Whether another function may use this one.
+    pub(super) fn is_inner(&self, entry: ElfVaddr) -> bool {
+        self.inner.contains(&entry)
+    }
 }
 
 /// Code of the allocator, sorted, neighbours joined, at most [`MAX_NESTED`] ranges.
@@ -132,7 +160,7 @@ mod tests {
         let addresses = |list: &[u64]| list.iter().copied().map(ElfVaddr).collect();
         Node {
             extent: Extent { start: ElfVaddr(start), end: ElfVaddr(start + 0x20), has_lsda: false },
-            flow: Flow { calls: addresses(calls), jumps: addresses(jumps) },
+            flow: Flow { calls: addresses(calls), jumps: addresses(jumps), ..Flow::default() },
             is_exported: false,
             is_helper: false,
         }

@@ -1,8 +1,9 @@
 //! Where a return probe is allowed. The rules protect the target: each, when broken, makes it crash or hang.
 //!
-//! A [`ReturnPoint`] can only be made here, from a [`Permit`] and a placement that has not moved SP.
+//! A [`ReturnPoint`] can only be made here, from a [`Permit`] and a placement that has not moved SP. Where none is
+//! allowed, the `ret` instructions themselves are probed, which changes nothing on the stack.
 
-use crate::allocator::Role;
+use crate::allocator::{Role, Signature};
 use crate::mode::Mode;
 use crate::probe::Placement;
 use crate::units::FileOffset;
@@ -13,6 +14,20 @@ use crate::unwind::Extent;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReturnPoint {
     offset: FileOffset,
+}
+
+/// How the end of a call is seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Returns {
+    /// By the return address.
+    Probe(ReturnPoint),
+    /// At the function's `ret` instructions, which the kernel single-steps.
+    Sites {
+        /// All of them, also those of what it jumps to.
+        offsets: Vec<FileOffset>,
+        /// It also jumps through a register, or into another object. Such a call is one that was not seen to return.
+        may_end_elsewhere: bool,
+    },
 }
 
 /// Why a function has no return probe.
@@ -33,6 +48,15 @@ pub enum NoReturn {
     /// The kernel would swap a saved register instead of the return address.
     #[error("SP has moved by {0} bytes at the probe: the kernel would replace the wrong word")]
     StackMoved(u8),
+    /// It is not in the file.
+    #[error("it may throw, and its code is not known")]
+    CodeUnknown,
+    /// No `ret`.
+    #[error("it may throw, and it has no ret instruction")]
+    NeverReturns,
+    /// More than are probed.
+    #[error("it may throw, and has too many ret instructions")]
+    ManyReturns,
 }
 
 /// Says that a function may have a return probe, if its probe lies where SP has not moved.
@@ -41,23 +65,23 @@ pub(super) struct Permit(());
 /// Checks everything that does not depend on the place of the probe.
 pub(super) fn permit<'a>(
     mode: Mode,
-    role: Role,
+    signature: &Signature,
     mut names: impl Iterator<Item = &'a str>,
     extent: &Extent,
 ) -> Result<Permit, NoReturn> {
-    if role == Role::Frees {
+    if signature.role == Role::Frees {
         return Err(NoReturn::Frees);
     }
-    if names.any(throws) {
+    if mode == Mode::Alloc {
+        return Err(NoReturn::NotWanted);
+    }
+    if signature.throws || names.any(throws) {
         return Err(NoReturn::Throws);
     }
     if extent.has_lsda {
         return Err(NoReturn::HasLsda);
     }
-    match mode {
-        Mode::Alloc => Err(NoReturn::NotWanted),
-        Mode::Live => Ok(Permit(())),
-    }
+    Ok(Permit(()))
 }
 
 impl ReturnPoint {
@@ -96,15 +120,10 @@ mod tests {
         }
     }
 
-    fn try_return(
-        mode: Mode,
-        role: Role,
-        name: &str,
-        has_lsda: bool,
-        shift: u8,
-    ) -> Result<FileOffset, NoReturn> {
+    fn try_return(mode: Mode, name: &str, has_lsda: bool, shift: u8) -> Result<FileOffset, NoReturn> {
         let extent = Extent { start: ElfVaddr(0x1000), end: ElfVaddr(0x1100), has_lsda };
-        let permit = permit(mode, role, std::iter::once(name), &extent)?;
+        let signature = crate::allocator::signature::of(name).expect("tests name known functions");
+        let permit = permit(mode, signature, std::iter::once(name), &extent)?;
         ReturnPoint::new(permit, FileOffset(0x1009), &placement(shift)).map(|point| point.file_offset())
     }
 
@@ -112,15 +131,14 @@ mod tests {
     #[test]
     fn a_return_needs_all_rules() {
         use Mode::{Alloc, Live};
-        use Role::{Allocates, Frees};
         let point = Ok(FileOffset(0x1009));
-        assert_eq!(try_return(Live, Allocates, "malloc", false, 0), point);
-        assert_eq!(try_return(Alloc, Allocates, "malloc", false, 0), Err(NoReturn::NotWanted));
-        assert_eq!(try_return(Live, Frees, "free", false, 0), Err(NoReturn::Frees));
-        assert_eq!(try_return(Live, Allocates, "malloc", true, 0), Err(NoReturn::HasLsda));
-        assert_eq!(try_return(Live, Allocates, "malloc", false, 8), Err(NoReturn::StackMoved(8)));
-        assert_eq!(try_return(Live, Allocates, "_Znwm", false, 0), Err(NoReturn::Throws));
-        assert_eq!(try_return(Live, Allocates, "_ZnamSt11align_val_t", false, 0), Err(NoReturn::Throws));
-        assert_eq!(try_return(Live, Allocates, "_ZnwmRKSt9nothrow_t", false, 0), point);
+        assert_eq!(try_return(Live, "malloc", false, 0), point);
+        assert_eq!(try_return(Alloc, "malloc", false, 0), Err(NoReturn::NotWanted));
+        assert_eq!(try_return(Live, "free", false, 0), Err(NoReturn::Frees));
+        assert_eq!(try_return(Live, "malloc", true, 0), Err(NoReturn::HasLsda));
+        assert_eq!(try_return(Live, "malloc", false, 8), Err(NoReturn::StackMoved(8)));
+        assert_eq!(try_return(Live, "_Znwm", false, 0), Err(NoReturn::Throws));
+        assert_eq!(try_return(Live, "_ZnamSt11align_val_t", false, 0), Err(NoReturn::Throws));
+        assert_eq!(try_return(Live, "_ZnwmRKSt9nothrow_t", false, 0), point);
     }
 }

@@ -1,7 +1,7 @@
 //! Plans of the libc that this test runs with, and of broken objects.
 
-use super::{NoReturn, Plan, ProbePoint, SkipReason, plan};
-use crate::allocator::{self, Allocator, Detection, Role};
+use super::{NoReturn, Plan, ProbePoint, Returns, SkipReason, plan};
+use crate::allocator::{self, Allocator, Role, Wanted};
 use crate::elf::Image;
 use crate::elf::testing::{Builder, Defined, TEXT, file_of, real_libc};
 use crate::mode::Mode;
@@ -10,10 +10,8 @@ use crate::units::{ElfVaddr, FileOffset};
 fn libc() -> Option<(Image, Allocator)> {
     let path = real_libc()?;
     let image = Image::open(std::fs::File::open(&path).expect("it is mapped")).expect("it runs");
-    match allocator::detect(&image, &path) {
-        Detection::Supported(found) => Some((image, found)),
-        _ => None,
-    }
+    let found = allocator::detect(&image, &path, &Wanted::default()).pop()?;
+    Some((image, found))
 }
 
 fn offset(point: &ProbePoint) -> u64 {
@@ -28,7 +26,7 @@ fn nested_has(plan: &Plan, address: u64) -> bool {
 #[test]
 fn the_real_libc_has_a_good_plan() {
     let Some((image, glibc)) = libc() else { return };
-    let live = plan(&image, &glibc, Mode::Live);
+    let live = plan(&image, std::slice::from_ref(&glibc), Mode::Live);
     assert_eq!(live.skipped, []);
     assert_eq!(live.points.len(), glibc.functions.len());
     for point in &live.points {
@@ -36,7 +34,7 @@ fn the_real_libc_has_a_good_plan() {
         assert_eq!(image.vaddr_to_file_offset(point.entry), Some(point.entry_offset));
         assert!(nested_has(&live, point.entry.0));
         assert_eq!(point.returns.is_ok(), point.role == Role::Allocates, "{point:?}");
-        assert!(point.returns.is_err_and(|why| why == NoReturn::Frees) || point.placement.shift_bytes == 0);
+        assert!(point.returns == Err(NoReturn::Frees) || point.placement.shift_bytes == 0);
     }
     let tail_jumps = |name| live.points.iter().any(|p| p.function == name && p.may_tail_jump);
     assert!(tail_jumps("realloc") && !tail_jumps("malloc") && !tail_jumps("free"));
@@ -49,7 +47,7 @@ fn the_real_libc_has_a_good_plan() {
 #[test]
 fn mode_alloc_is_the_allocating_entries() {
     let Some((image, glibc)) = libc() else { return };
-    let alloc = plan(&image, &glibc, Mode::Alloc);
+    let alloc = plan(&image, std::slice::from_ref(&glibc), Mode::Alloc);
     assert!(alloc.points.iter().all(|p| p.role == Role::Allocates && p.returns == Err(NoReturn::NotWanted)));
     assert!(alloc.points.iter().any(|p| p.function == "malloc"));
 }
@@ -60,13 +58,13 @@ fn the_plan_of_glibc_2_36() {
     let Some((image, glibc)) = libc().filter(|(_, glibc)| glibc.version.as_deref() == Some("2.36")) else {
         return;
     };
-    let live = plan(&image, &glibc, Mode::Live);
+    let live = plan(&image, std::slice::from_ref(&glibc), Mode::Live);
     let found: Vec<_> = live
         .points
         .iter()
         .map(|p| {
             (
-                p.function,
+                p.function.as_str(),
                 offset(p),
                 p.placement.instruction.as_str(),
                 p.placement.shift_bytes,
@@ -106,16 +104,15 @@ fn what_cannot_be_probed_is_said() {
         ..Builder::default()
     };
     let image = Image::open(file_of(&built.build())).expect("the file is valid");
-    let Detection::Supported(mut found) = allocator::detect(&image, "/libc.so.6") else {
-        panic!("it is glibc")
-    };
-    found.functions[1].is_indirect = true;
+    let mut found = allocator::detect(&image, "/libc.so.6", &Wanted::default());
+    found[0].functions[1].is_indirect = true;
     let live = plan(&image, &found, Mode::Live);
-    let reasons: Vec<_> = live.skipped.iter().map(|s| (s.function, s.reason)).collect();
+    let reasons: Vec<_> = live.skipped.iter().map(|s| (s.function.as_str(), s.reason.clone())).collect();
     assert_eq!(reasons, [("calloc", SkipReason::Indirect), ("free", SkipReason::NoCode)]);
     assert_eq!(live.points.len(), 1);
     assert_eq!(live.points[0].offset, FileOffset(TEXT));
-    assert_eq!(live.points[0].returns.map(|point| point.file_offset()), Ok(FileOffset(TEXT)));
+    let Ok(Returns::Probe(point)) = &live.points[0].returns else { panic!("{:?}", live.points[0]) };
+    assert_eq!(point.file_offset(), FileOffset(TEXT));
     assert_eq!(live.nested, [ElfVaddr(TEXT)..ElfVaddr(TEXT + 2)]);
-    assert_eq!(plan(&image, &Allocator { functions: Vec::new(), ..found }, Mode::Live), Plan::default());
+    assert_eq!(plan(&image, &[], Mode::Live), Plan::default());
 }

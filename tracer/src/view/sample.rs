@@ -265,6 +265,7 @@ fn target(pid: u32, comm: &str, sites: &[CallSite]) -> Target {
             version: Some("2.36".to_owned()),
             prefix: String::new(),
             source: "uprobe".to_owned(),
+            totals: None,
             probes: vec![probe("malloc", 0x98930, "uretprobe"), probe("free", 0x98f59, "none")],
         }],
         totals: Totals {

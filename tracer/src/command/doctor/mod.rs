@@ -1,5 +1,6 @@
 //! `tracer doctor`: what works here, what is missing, what would be probed and why. Changes nothing.
 
+mod bindings;
 mod machine;
 mod process;
 

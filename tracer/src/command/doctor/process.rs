@@ -1,20 +1,22 @@
 //! What would be probed in a process, and the evidence for it.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::allocator::{self, Detection};
+use super::bindings::{self, Binding};
 use crate::command::Failure;
 use crate::command::session::image;
-use crate::elf::Image;
+use crate::command::session::planned::{self, Outcome, PlanCache};
+use crate::elf::{Image, Table};
 use crate::kernel::attach::Kind;
 use crate::kernel::preflight;
 use crate::mode::Mode;
 use crate::model::snapshot;
-use crate::probe;
+use crate::options::Choice;
 use crate::target::Target;
-use crate::target::mappings::{FileCache, Mappings};
+use crate::target::mappings::{FileCache, MappedFile, Mappings};
 
 /// What was found in a process.
 #[derive(Debug, Serialize)]
@@ -25,8 +27,12 @@ pub(super) struct Evidence {
     seccomp_filtered: bool,
     /// Mapped files with code, and what each has to do with allocation.
     objects: Vec<Object>,
-    /// The allocator that would be traced, and its probes.
-    allocator: Option<snapshot::Allocator>,
+    /// Whose functions are called, by what the dynamic linker has bound so far.
+    bindings: Vec<Binding>,
+    /// The allocators that would be traced, and their probes.
+    allocators: Vec<snapshot::Allocator>,
+    /// Debug files that were used, or were not and why.
+    notes: Vec<String>,
     /// Functions that would not be probed, and why.
     skipped: Vec<String>,
     /// Why nothing can be traced.
@@ -37,6 +43,8 @@ pub(super) struct Evidence {
 struct Object {
     path: String,
     found: String,
+    /// Nothing to do with allocation.
+    is_dull: bool,
 }
 
 /// Looks at a process as `attach` would.
@@ -46,51 +54,61 @@ pub(super) fn examine(pid: u32) -> Result<Evidence, Failure> {
     let mappings = Mappings::read(pid, &mut files).map_err(|error| {
         Failure::NotFound(format!("failed to read the mappings of process {pid}: {error}"))
     })?;
+    let files = mappings.files();
     let mut evidence = Evidence {
         pid,
         comm: target.comm,
         exe: target.exe,
         seccomp_filtered: target.seccomp_filtered,
         objects: Vec::new(),
-        allocator: None,
+        bindings: bindings_of(pid, &mappings, &files),
+        allocators: Vec::new(),
+        notes: Vec::new(),
         skipped: Vec::new(),
         refusal: None,
     };
-    for file in mappings.files() {
-        let found = match file.file.try_clone().map_err(Into::into).and_then(Image::open) {
-            Ok(image) => evidence.look_at(&image, &file.path),
-            Err(error) => error.to_string(),
-        };
-        evidence.objects.push(Object { path: file.path.clone(), found });
+    let choice = Choice::default();
+    let kind = if preflight::uprobe_multi().is_ok() { Kind::Multi } else { Kind::Perf };
+    for file in &files {
+        let (found, is_dull) = evidence.look_at(file, planned::look(file, &choice, Mode::Live, pid), kind);
+        evidence.objects.push(Object { path: file.path.clone(), found, is_dull });
     }
-    evidence.refusal = image::prepare(&mappings, &crate::options::Choice::default(), Mode::Live, pid)
+    evidence.refusal = image::prepare(&mappings, &choice, Mode::Live, pid, &mut PlanCache::default())
         .err()
         .map(|failure| failure.to_string());
     Ok(evidence)
 }
 
+fn bindings_of(pid: u32, mappings: &Mappings, files: &[Arc<MappedFile>]) -> Vec<Binding> {
+    let open = |file: &Arc<MappedFile>| Image::open(file.file.try_clone().ok()?).ok();
+    let images: Vec<_> = files.iter().filter_map(|file| Some((file, open(file)?))).collect();
+    let images: Vec<_> = images.iter().map(|(file, image)| (&***file, image)).collect();
+    bindings::read(pid, mappings, &images)
+}
+
 impl Evidence {
-    fn look_at(&mut self, image: &Image, path: &str) -> String {
-        match allocator::detect(image, path) {
-            Detection::Absent => "no allocator".to_owned(),
-            Detection::Other(other) => {
-                format!("{} ({}): this version does not trace it", other.name, other.evidence)
-            }
-            Detection::Supported(_) if self.allocator.is_some() => {
-                "a second allocator: not traced".to_owned()
-            }
-            Detection::Supported(allocator) => {
-                let kind = if preflight::uprobe_multi().is_ok() { Kind::Multi } else { Kind::Perf };
-                let plan = probe::plan(image, &allocator, Mode::Live);
-                self.skipped = plan
-                    .skipped
-                    .iter()
-                    .map(|skipped| format!("{}: {}", skipped.function, skipped.reason))
-                    .collect();
-                self.allocator = Some(image::describe(&allocator, &plan, kind));
-                format!("{} {}", allocator.name, allocator.version.as_deref().unwrap_or("of unknown version"))
-            }
-        }
+    /// What a file is, in words, and whether that is of no interest.
+    fn look_at(&mut self, file: &MappedFile, outcome: Outcome, kind: Kind) -> (String, bool) {
+        let planned = match outcome {
+            Outcome::Nothing(_) => return ("no allocator".to_owned(), true),
+            Outcome::Foreign(reason) | Outcome::Unreadable(reason) => return (reason, false),
+            Outcome::Planned(planned) => planned,
+        };
+        let skipped = planned.plan.skipped.iter();
+        self.skipped.extend(skipped.map(|skipped| format!("{}: {}", skipped.function, skipped.reason)));
+        self.skipped
+            .extend(planned.failures.iter().filter(|failure| failure.contains("return probe")).cloned());
+        self.notes.extend(planned.notes.iter().cloned());
+        let described = image::describe(&planned, file, kind);
+        let words = |(found, allocator): (&snapshot::Allocator, &crate::allocator::Allocator)| {
+            let version = found.version.as_deref().unwrap_or("of unknown version");
+            let first = allocator.functions.first().map_or("", |function| function.name.as_str());
+            let table = allocator.functions.first().map_or(Table::Dynamic, |function| function.table);
+            format!("{} {version}: {first} and {} more in {table}", found.name, allocator.functions.len() - 1)
+        };
+        let found: Vec<String> = described.iter().zip(&planned.allocators).map(words).collect();
+        self.allocators.extend(described);
+        (found.join("; "), false)
     }
 
     /// For people.
@@ -99,15 +117,23 @@ impl Evidence {
         if self.seccomp_filtered {
             text.push_str("  its system calls are filtered (seccomp)\n");
         }
-        let interesting = |object: &&Object| object.found != "no allocator";
-        for object in self.objects.iter().filter(interesting) {
+        for object in self.objects.iter().filter(|object| !object.is_dull) {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  {}: {}", object.path, object.found);
         }
-        let dull = self.objects.len() - self.objects.iter().filter(interesting).count();
+        let dull = self.objects.iter().filter(|object| object.is_dull).count();
         let _ = writeln!(text, "  {dull} other mapped files without an allocator");
-        if let Some(allocator) = &self.allocator {
+        for binding in &self.bindings {
+            let _ = writeln!(text, "  {binding}");
+        }
+        for allocator in &self.allocators {
+            if self.allocators.len() > 1 {
+                let _ = writeln!(text, "  {} in {}", allocator.name, allocator.object);
+            }
             text.push_str(&probes(allocator));
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "  {note}");
         }
         for skipped in &self.skipped {
             let _ = writeln!(text, "  not probed: {skipped}");

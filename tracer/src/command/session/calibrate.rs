@@ -6,12 +6,14 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use rustix::time::{ClockId, clock_gettime};
-use tracer_ebpf::abi::{MAX_FUNCTIONS, MAX_SLOTS, MAX_TOTALS};
+use tracer_ebpf::abi::MAX_SLOTS;
 use tracer_ebpf::sampling::MAX_SAMPLE_BYTES;
 
 use super::deep_stack;
 use super::image;
+use super::planned::PlanCache;
 use crate::collect;
 use crate::command::Failure;
 use crate::kernel::Kernel;
@@ -23,8 +25,8 @@ use crate::target::mappings::{FileCache, Mappings};
 
 /// The last slot is kept for it.
 pub(super) const SLOT: u32 = MAX_SLOTS - 1;
-/// And the last totals.
-pub(super) const FIRST_TOTAL: u32 = MAX_TOTALS - MAX_FUNCTIONS;
+/// Totals of functions that are kept for it, behind all others: those of this program's allocator.
+pub(crate) const FUNCTIONS: u32 = 64;
 /// Calls of a run: a few milliseconds, far above the clock's noise.
 const CALLS: usize = 2_000;
 /// As most are: several cache lines of sizes, 16 … 1024 bytes.
@@ -51,26 +53,30 @@ pub(crate) fn measure(kernel: &mut Kernel, mode: Mode) -> Result<Calibration, Fa
     let mut files = FileCache::default();
     let mappings = Mappings::read(pid, &mut files)
         .map_err(|error| anyhow::anyhow!("failed to read this process's mappings: {error}"))?;
-    let prepared = image::prepare(&mappings, &Choice::default(), mode, pid)?;
-    let Points { allocating, freeing, returning } = prepared.points(SLOT, FIRST_TOTAL);
-    let entries = Points { allocating, freeing, returning: Vec::new() };
+    let found = image::prepare(&mappings, &Choice::default(), mode, pid, &mut PlanCache::default())?;
+    // This program has one allocator.
+    let object = found.objects.first().context("this process has no allocator")?;
+    let first_total = kernel.functions() - FUNCTIONS;
+    let Points { allocating, freeing, returning, .. } = object.points(SLOT, 0, first_total);
+    let entries = Points { allocating, freeing, ..Points::default() };
     let returns = Points { returning, ..Points::default() };
     kernel.set_text(SLOT, &mappings.text_ranges(tracer_ebpf::abi::slot::MAX_TEXT))?;
-    kernel.set_slot(SLOT, &prepared.slot(pid, 0, MAX_SAMPLE_BYTES, &mappings));
+    kernel.set_slot(SLOT, &image::slot(&found.objects, pid, 0, MAX_SAMPLE_BYTES, &mappings));
     let bare = run();
-    let mut links = kernel.attach(pid, &prepared.file.file, &entries)?;
+    let mut links = kernel.attach(pid, &object.file.file, &entries)?;
     kernel.set_counting(SLOT, true);
     let entered = run();
     if mode == Mode::Live {
-        links.extend(kernel.attach(pid, &prepared.file.file, &returns)?);
+        links.extend(kernel.attach(pid, &object.file.file, &returns)?);
     }
     let returned = if mode == Mode::Live { run() } else { entered };
     kernel.set_sample_bytes(SLOT, 0);
     let sampled = run();
     kernel.set_counting(SLOT, false);
     links.detach();
-    let counts =
-        collect::slot(kernel, SLOT, FIRST_TOTAL, prepared.functions().iter().map(|(_, frees)| *frees))?;
+    let functions = object.functions(first_total, 0);
+    let functions = functions.iter().map(|function| (function.total, function.function.frees));
+    let counts = collect::slot(kernel, SLOT, functions)?;
     let costs = HitCosts {
         entry_ns: (entered.malloc_ns - bare.malloc_ns).max(0.0),
         return_ns: (returned.malloc_ns - entered.malloc_ns).max(0.0),

@@ -1,214 +1,267 @@
-//! One image of one process: which allocator it has, and what its probes and its slot look like.
+//! One image of one process: which allocators it has, and what its probes and its slot look like.
 
 use std::sync::Arc;
 
-use tracer_ebpf::abi::slot::MAX_NESTED;
+use tracer_ebpf::abi::slot::{MAX_HULLS, MAX_NESTED};
 use tracer_ebpf::abi::{Cookie, MAX_FUNCTIONS, Range, Slot};
 
-use crate::allocator::{self, Allocator, Detection, Role};
+use super::planned::{Outcome, PlanCache, Planned};
+use crate::allocator::{Allocator, Role};
 use crate::command::Failure;
-use crate::elf::{DebugFinder, ElfError, Image};
 use crate::kernel::attach::{EntryPoint, Kind, Points, ReturnEntry};
 use crate::mode::Mode;
-use crate::model::snapshot;
+use crate::model::{ProbedFunction, snapshot};
 use crate::options::Choice;
-use crate::probe::{self, NoReturn, Plan, ProbePoint};
+use crate::probe::{NoReturn, ProbePoint, Returns};
 use crate::target::mappings::{MappedFile, Mappings};
 
 /// Where the kernel maps its return trampoline in an x86-64 process, unless something lies there: just below the
 /// end of the user address space (`xol_add_vma` in kernel/events/uprobes.c).
 const TRAMPOLINE: u64 = 0x7fff_ffff_e000;
 
-/// An image that is ready to be probed.
-pub(crate) struct Prepared {
-    pub(super) file: Arc<MappedFile>,
-    pub(super) failures: Vec<String>,
-    /// Other objects that define malloc too: the process may call theirs.
-    pub(super) rivals: Vec<String>,
-    allocator: Allocator,
-    plan: Plan,
+/// A file with allocators, ready to be probed in one process.
+#[derive(Clone, Debug)]
+pub(crate) struct Object {
+    pub(crate) file: Arc<MappedFile>,
+    pub(crate) planned: Arc<Planned>,
+    /// Code of the allocators in this process.
     nested: Vec<Range>,
 }
 
-/// Finds the allocator of a process and plans its probes.
+/// What the files of a process turned out to be.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) objects: Vec<Object>,
+    /// What could not be read or is not probed, and why.
+    pub(crate) failures: Vec<String>,
+    /// Allocators that were not asked for.
+    others: Vec<String>,
+}
+
+/// Finds the allocators of a process and plans their probes.
 pub(crate) fn prepare(
     mappings: &Mappings,
     choice: &Choice,
     mode: Mode,
     pid: u32,
-) -> Result<Prepared, Failure> {
-    let Found { file, image, allocator, rivals } = find(mappings, choice, pid)?;
-    let mut plan = probe::plan(&image, &allocator, mode);
-    let mut failures: Vec<String> =
-        plan.skipped.iter().map(|skipped| format!("{}: {}", skipped.function, skipped.reason)).collect();
-    // Without its return a call cannot be followed: it is left out, and said.
-    plan.points.retain(|point| match &point.returns {
-        Err(reason) if mode == Mode::Live && point.role == Role::Allocates => {
-            failures.push(format!("{}: no return probe: {reason}", point.function));
-            false
-        }
-        _ => true,
-    });
-    plan.points.truncate(MAX_FUNCTIONS as usize);
-    if plan.points.is_empty() {
+    cache: &mut PlanCache,
+) -> Result<Found, Failure> {
+    let files = choice.files(mappings);
+    let found = look(&files, mappings, choice, mode, pid, cache).map_err(|(path, reason)| {
+        Failure::CannotTrace(format!("process {pid} cannot be traced: {path} is {reason}"))
+    })?;
+    if found.objects.is_empty() {
+        return Err(nothing_found(pid, choice, files.is_empty(), &found));
+    }
+    if found.objects.iter().all(|object| object.planned.plan.points.is_empty()) {
+        let paths: Vec<_> = found.objects.iter().map(|object| object.file.path.as_str()).collect();
         return Err(Failure::CannotTrace(format!(
             "process {pid}: none of the functions of {} can be probed: {}",
-            file.path,
-            failures.join("; ")
+            paths.join(", "),
+            found.failures.join("; ")
         )));
     }
-    let nested = plan
-        .nested
-        .iter()
-        .filter_map(|range| {
-            let offset = image.vaddr_to_file_offset(range.start)?;
-            let start = mappings.address_of(&file, offset.0)?;
-            Some(Range { start, end: start + (range.end.0 - range.start.0) })
-        })
-        .collect();
-    Ok(Prepared { file, failures, rivals, allocator, plan, nested })
+    Ok(found)
 }
 
-/// An allocator that can be traced, and its file.
-struct Found {
-    file: Arc<MappedFile>,
-    image: Image,
-    allocator: Allocator,
-    /// Other objects that define malloc too.
-    rivals: Vec<String>,
-}
-
-/// Looks for the allocator in every file that the process has mapped.
-fn find(mappings: &Mappings, choice: &Choice, pid: u32) -> Result<Found, Failure> {
-    let mut found: Option<(Arc<MappedFile>, Image, Allocator)> = None;
-    let mut others = Vec::new();
-    let wanted = |file: &Arc<MappedFile>| choice.object.as_ref().is_none_or(|object| *object == file.path);
-    let files: Vec<_> = mappings.files().into_iter().filter(wanted).collect();
-    let program = std::fs::read_link(format!("/proc/{pid}/exe"));
-    for file in &files {
-        let opened = file.file.try_clone().map_err(anyhow::Error::from)?;
-        let image = match Image::open(opened) {
-            Ok(image) => image,
-            Err(error @ (ElfError::Is32Bit | ElfError::WrongMachine(_))) => {
-                return Err(Failure::CannotTrace(format!(
-                    "process {pid} cannot be traced: {} is {error}",
-                    file.path
-                )));
+/// What these files of a process are; the error is the path of a program of another kind, and why.
+pub(crate) fn look(
+    files: &[Arc<MappedFile>],
+    mappings: &Mappings,
+    choice: &Choice,
+    mode: Mode,
+    pid: u32,
+    cache: &mut PlanCache,
+) -> Result<Found, (String, String)> {
+    let mut found = Found::default();
+    for file in files {
+        match cache.of(file, choice, mode, pid) {
+            Outcome::Nothing(others) => found.others.extend(others),
+            Outcome::Foreign(reason) => return Err((file.path.clone(), reason)),
+            Outcome::Unreadable(reason) => found.failures.push(format!("{}: {reason}", file.path)),
+            Outcome::Planned(planned) => {
+                found.failures.extend(planned.failures.iter().cloned());
+                let nested = planned.nested.iter().filter_map(|(offset, length)| {
+                    let start = mappings.address_of(file, offset.0)?;
+                    Some(Range { start, end: start + length })
+                });
+                let nested = nested.collect();
+                found.objects.push(Object { file: Arc::clone(file), planned, nested });
             }
-            // A file that is mapped as code and is no ELF file has no malloc.
-            Err(_) => continue,
-        };
-        let is_named = choice.object.is_some() || program.as_ref().is_ok_and(|path| *path == *file.path);
-        let image =
-            if is_named { image.with_debug(&DebugFinder::of_process(pid), &file.path) } else { image };
-        match allocator::detect(&image, &file.path) {
-            Detection::Supported(allocator) if found.is_none() => {
-                found = Some((Arc::clone(file), image, allocator));
-            }
-            Detection::Supported(allocator) => others.push((allocator.name, allocator.object, true)),
-            Detection::Other(other) => others.push((other.name, other.object, other.replaces_malloc)),
-            Detection::Absent => {}
         }
     }
-    match found {
-        Some((file, image, allocator)) => {
-            let rivals = others.into_iter().filter(|other| other.2).map(|(_, object, _)| object).collect();
-            Ok(Found { file, image, allocator, rivals })
-        }
-        None => Err(nothing_found(pid, choice, files.is_empty(), &others)),
-    }
+    Ok(found)
 }
 
-fn nothing_found(pid: u32, choice: &Choice, no_files: bool, others: &[(&str, String, bool)]) -> Failure {
+fn nothing_found(pid: u32, choice: &Choice, no_files: bool, found: &Found) -> Failure {
     let why = if let (true, Some(object)) = (no_files, &choice.object) {
         format!("it has not mapped {object} as code")
-    } else if others.is_empty() {
-        "no file that it has mapped defines malloc in a symbol table (a stripped static program does not)"
-            .to_owned()
+    } else if found.others.is_empty() {
+        let prefix = choice.symbol_prefix.as_deref().unwrap_or("");
+        format!(
+            "no file that it has mapped defines {prefix}malloc and {prefix}free in a symbol table (a stripped static \
+             program does not)"
+        )
     } else {
-        let list: Vec<String> =
-            others.iter().map(|(name, object, _)| format!("{name} in {object}")).collect();
-        format!("it has {}, and this version traces glibc's malloc only", list.join(", "))
+        format!("it has {}, which was not asked for", found.others.join(", "))
     };
     Failure::CannotTrace(format!(
-        "no allocator found in process {pid}: {why}. `tracer doctor --pid {pid}` lists what was looked at; \
-         a build with its .symtab would help"
+        "no allocator found in process {pid}: {why}. `tracer doctor --pid {pid}` lists what was looked at; a build \
+         with its .symtab or its debug file under /usr/lib/debug would help, or --object and --symbol-prefix for an \
+         allocator of its own"
     ))
 }
 
-impl Prepared {
-    /// The names of the functions by index, and whether they free.
-    pub(super) fn functions(&self) -> Vec<(String, bool)> {
-        self.plan.points.iter().map(|point| (point.function.to_owned(), point.role == Role::Frees)).collect()
+/// One probed function of an image.
+#[derive(Clone, Debug)]
+pub(crate) struct FunctionState {
+    pub(crate) function: ProbedFunction,
+    /// Index of its totals.
+    pub(crate) total: u32,
+}
+
+impl Object {
+    /// Its functions, whose totals begin at `first_total`; the image has so many allocators before it.
+    pub(crate) fn functions(&self, first_total: u32, allocators: usize) -> Vec<FunctionState> {
+        let points = self.planned.plan.points.iter().zip(first_total..);
+        points
+            .map(|(point, total)| {
+                let function = ProbedFunction {
+                    name: point.function.clone(),
+                    frees: point.role == Role::Frees,
+                    allocator: allocators + point.allocator,
+                };
+                FunctionState { function, total }
+            })
+            .collect()
     }
 
-    /// What the programs must know of the image.
-    pub(super) fn slot(&self, pid: u32, seed: u64, sample_bytes: u64, mappings: &Mappings) -> Slot {
-        let mut nested = [Range::default(); MAX_NESTED];
-        for (to, from) in nested.iter_mut().zip(&self.nested) {
-            *to = *from;
-        }
-        Slot {
-            counting: 0,
-            tgid: pid,
-            seed,
-            trampoline: mappings.trampoline().unwrap_or(TRAMPOLINE),
-            sample_bytes,
-            announced: 0,
-            program: mappings.program_text(),
-            library: mappings.text_of(&self.file),
-            nested_hull: Range {
-                start: self.nested.iter().map(|range| range.start).min().unwrap_or(0),
-                end: self.nested.iter().map(|range| range.end).max().unwrap_or(0),
-            },
-            nested,
-        }
+    /// How many functions are probed.
+    pub(crate) fn len(&self) -> u32 {
+        self.planned.plan.points.len() as u32
     }
 
-    /// Where the programs go, with their cookies.
-    pub(super) fn points(&self, slot: u32, first_total: u32) -> Points {
+    /// Where the programs go, with their cookies. The image has so many functions before these.
+    pub(crate) fn points(&self, slot: u32, first_function: u32, first_total: u32) -> Points {
         let mut points = Points::default();
-        for (function, point) in self.plan.points.iter().enumerate() {
-            let cookie = Cookie {
-                slot: slot as u16,
-                function: function as u8,
-                argument: point.argument,
-                shift_bytes: point.placement.shift_bytes,
-                may_tail_jump: point.may_tail_jump && point.tail_jump.is_some(),
-                is_outer: point.is_outer,
-                totals: (first_total as usize + function) as u16,
+        for (index, point) in self.planned.plan.points.iter().enumerate() {
+            let function = first_function + index as u32;
+            if function >= MAX_FUNCTIONS {
+                break;
             }
-            .to_bits();
-            let entry = EntryPoint { file_offset: point.offset.0, cookie };
-            match point.role {
-                Role::Frees => points.freeing.push(entry),
-                Role::Allocates => {
-                    points.allocating.push(entry);
-                    if let Ok(returns) = point.returns {
-                        points.returning.push(ReturnEntry { point: returns, cookie });
-                    }
+            let cookie = cookie(point, slot, function, first_total + index as u32);
+            let entry = EntryPoint { file_offset: point.offset.0, cookie: cookie.to_bits() };
+            for jump in &point.jumps {
+                let shift_bytes = jump.condition.map_or(0, |condition| 1 + condition);
+                let cookie = Cookie { shift_bytes, ..cookie }.to_bits();
+                points.jumping.push(EntryPoint { file_offset: jump.offset.0, cookie });
+            }
+            if point.role == Role::Frees {
+                points.freeing.push(entry);
+                continue;
+            }
+            points.allocating.push(entry);
+            match &point.returns {
+                Ok(Returns::Probe(returns)) => {
+                    points.returning.push(ReturnEntry { point: *returns, cookie: cookie.to_bits() });
                 }
+                Ok(Returns::Sites { offsets, .. }) => {
+                    let cookie = Cookie { shift_bytes: 0, ..cookie }.to_bits();
+                    points.ending.extend(offsets.iter().map(|at| EntryPoint { file_offset: at.0, cookie }));
+                }
+                Err(_) => {}
             }
         }
         points
     }
+}
 
-    /// The allocator as reports show it.
-    pub(super) fn describe(&self, kind: Kind) -> snapshot::Allocator {
-        describe(&self.allocator, &self.plan, kind)
+fn cookie(point: &ProbePoint, slot: u32, function: u32, total: u32) -> Cookie {
+    Cookie {
+        slot: slot as u16,
+        function: function as u8,
+        argument: point.argument,
+        shift_bytes: point.placement.shift_bytes,
+        may_tail_jump: point.may_tail_jump
+            && (point.tail_jump.is_some() || !point.jumps.is_empty() || has_sites(point)),
+        is_outer: point.is_outer,
+        tells_jump: point.tail_jump.is_some(),
+        has_ret_sites: has_sites(point),
+        is_inner: point.is_inner,
+        totals: total as u16,
     }
 }
 
-/// An allocator and its probes as reports show them.
-pub(crate) fn describe(allocator: &Allocator, plan: &Plan, kind: Kind) -> snapshot::Allocator {
-    snapshot::Allocator {
-        name: allocator.name.to_owned(),
-        object: allocator.object.clone(),
-        version: allocator.version.clone(),
-        prefix: allocator.prefix.to_owned(),
-        source: "uprobe".to_owned(),
-        probes: plan.points.iter().map(|point| describe_point(point, kind)).collect(),
+const fn has_sites(point: &ProbePoint) -> bool {
+    matches!(point.returns, Ok(Returns::Sites { .. }))
+}
+
+/// What the programs must know of an image with these objects.
+pub(crate) fn slot(objects: &[Object], pid: u32, seed: u64, sample_bytes: u64, mappings: &Mappings) -> Slot {
+    let (hulls, nested) = regions(objects);
+    Slot {
+        counting: 0,
+        tgid: pid,
+        seed,
+        trampoline: mappings.trampoline().unwrap_or(TRAMPOLINE),
+        sample_bytes,
+        announced: 0,
+        program: mappings.program_text(),
+        library: objects.first().map_or_else(Range::default, |object| mappings.text_of(&object.file)),
+        hulls,
+        nested,
     }
+}
+
+/// The code of all allocators, and its hull in each object. Hulls beyond the limit are merged, and so are, while there
+/// are too many, the two ranges of an object that are nearest to each other.
+pub(crate) fn regions(objects: &[Object]) -> ([Range; MAX_HULLS], [Range; MAX_NESTED]) {
+    let (mut hulls, mut nested) = ([Range::default(); MAX_HULLS], [Range::default(); MAX_NESTED]);
+    let widen = |to: &mut Range, from: &Range| {
+        *to = match to.end {
+            0 => *from,
+            _ => Range { start: to.start.min(from.start), end: to.end.max(from.end) },
+        };
+    };
+    for (number, object) in objects.iter().enumerate() {
+        for range in &object.nested {
+            widen(&mut hulls[number.min(MAX_HULLS - 1)], range);
+        }
+    }
+    let mut all: Vec<Vec<Range>> = objects.iter().map(|object| object.nested.clone()).collect();
+    while all.iter().map(Vec::len).sum::<usize>() > MAX_NESTED {
+        let gaps = all.iter().enumerate().flat_map(|(object, ranges)| {
+            let gap = |pair: &[Range]| pair[1].start.saturating_sub(pair[0].end);
+            ranges.windows(2).enumerate().map(move |(at, pair)| (gap(pair), object, at))
+        });
+        let Some((_, object, at)) = gaps.min() else { break };
+        let next = all[object].remove(at + 1);
+        all[object][at].end = next.end;
+    }
+    for (to, from) in nested.iter_mut().zip(all.iter().flatten()) {
+        *to = *from;
+    }
+    (hulls, nested)
+}
+
+/// An object's allocators and their probes as reports show them.
+pub(crate) fn describe(planned: &Planned, file: &MappedFile, kind: Kind) -> Vec<snapshot::Allocator> {
+    let of = |(index, allocator): (usize, &Allocator)| snapshot::Allocator {
+        name: allocator.name.to_owned(),
+        object: file.path.clone(),
+        version: allocator.version.clone(),
+        prefix: allocator.prefix.clone(),
+        source: "uprobe".to_owned(),
+        totals: None,
+        probes: planned
+            .plan
+            .points
+            .iter()
+            .filter(|point| point.allocator == index)
+            .map(|point| describe_point(point, kind))
+            .collect(),
+    };
+    planned.allocators.iter().enumerate().map(of).collect()
 }
 
 fn describe_point(point: &ProbePoint, kind: Kind) -> snapshot::Probe {
@@ -216,14 +269,32 @@ fn describe_point(point: &ProbePoint, kind: Kind) -> snapshot::Probe {
         Ok(_) | Err(NoReturn::NotWanted | NoReturn::Frees) => None,
         Err(reason) => Some(reason.to_string()),
     };
+    let sites = match &point.returns {
+        Ok(Returns::Sites { offsets, may_end_elsewhere }) => {
+            let elsewhere = match may_end_elsewhere {
+                true => "; where it jumps out of the object instead, the call counts as not seen to return",
+                false => "",
+            };
+            Some(format!(
+                "it may throw, so its ret instructions are probed ({}), which the kernel single-steps{elsewhere}",
+                offsets.len()
+            ))
+        }
+        _ => None,
+    };
     snapshot::Probe {
-        function: point.function.to_owned(),
+        function: point.function.clone(),
         aliases: point.aliases.clone(),
         file_offset: point.offset.0,
         shift: u64::from(point.placement.shift_bytes),
         emulated: point.placement.emulated,
         attach: kind.name().to_owned(),
-        returns: if point.returns.is_ok() { "uretprobe" } else { "none" }.to_owned(),
-        note: point.note.clone().or(no_return),
+        returns: match &point.returns {
+            Ok(Returns::Probe(_)) => "uretprobe",
+            Ok(Returns::Sites { .. }) => "ret_sites",
+            Err(_) => "none",
+        }
+        .to_owned(),
+        note: point.note.clone().or(no_return).or(sites),
     }
 }

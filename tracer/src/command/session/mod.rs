@@ -4,13 +4,13 @@ pub(super) mod calibrate;
 mod choice;
 mod deep_stack;
 pub(super) mod image;
+mod place;
+pub(super) mod planned;
 mod report;
 mod traced;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-
-use tracer_ebpf::abi::Followed;
 
 use super::Failure;
 use super::events::Events;
@@ -25,12 +25,20 @@ use crate::options::TraceOptions;
 use crate::symbolize::{Symbolizer, Unmapped};
 use crate::target::Target;
 use crate::target::mappings::{FileCache, Mappings};
+use planned::PlanCache;
 use traced::Traced;
 
 /// A new stack waits for this many looks at the mappings at most.
 const LOOKS_FOR_MAPPING: u32 = 2;
 /// New stacks that are decoded at a time.
 const BATCH_BYTES: u64 = 1 << 20;
+
+/// Functions that are counted apart: room for this many at least.
+const FUNCTIONS_MIN: u32 = 2048 - calibrate::FUNCTIONS;
+/// What a target with jemalloc beside libc has.
+const FUNCTIONS_PER_TARGET: u32 = 48;
+/// A cookie has 16 bits for the index.
+const FUNCTIONS_MAX: u32 = 65_536 - calibrate::FUNCTIONS;
 
 /// Everything that lives while targets are traced.
 pub struct Session {
@@ -41,6 +49,7 @@ pub struct Session {
     choice: crate::options::Choice,
     seed: u64,
     files: FileCache,
+    plans: PlanCache,
     traced: Vec<Traced>,
     given: BTreeSet<u32>,
     model: Model,
@@ -48,6 +57,8 @@ pub struct Session {
     waiting: Vec<(NewStack, u32)>,
     next_slot: u32,
     next_total: u32,
+    /// Totals of functions that there are for targets.
+    totals: u32,
     started: Instant,
     counting_since: Option<(jiff::Timestamp, Instant)>,
     counted: Duration,
@@ -80,8 +91,10 @@ impl Session {
         for note in &notes {
             messages.warn(note);
         }
+        let totals = FUNCTIONS_MIN.max(FUNCTIONS_PER_TARGET * targets.len() as u32).min(FUNCTIONS_MAX);
         let load = LoadOptions {
             max_stacks: options.max_stacks,
+            functions: totals + calibrate::FUNCTIONS,
             max_live: options.max_live,
             mode,
             kind,
@@ -96,6 +109,7 @@ impl Session {
             choice: options.choice.clone(),
             seed: random_seed(),
             files: FileCache::default(),
+            plans: PlanCache::default(),
             traced: Vec::new(),
             given: BTreeSet::new(),
             model: Model::default(),
@@ -103,6 +117,7 @@ impl Session {
             waiting: Vec::new(),
             next_slot: 0,
             next_total: 0,
+            totals,
             started: Instant::now(),
             counting_since: None,
             counted: Duration::ZERO,
@@ -174,44 +189,6 @@ impl Session {
             self.traced.remove(index);
         }
         attached
-    }
-
-    fn attach_image(&mut self, index: usize, hold: u32) -> Result<(), Failure> {
-        let pid = self.traced[index].pid();
-        let gone = || Failure::NotFound(format!("process {pid} ended while it was attached to"));
-        let mappings = Mappings::read(pid, &mut self.files).map_err(|_| gone())?;
-        if mappings.iter().next().is_none() {
-            return Err(gone());
-        }
-        let prepared = image::prepare(&mappings, &self.choice, self.mode, pid)?;
-        for failure in &prepared.failures {
-            *self.attach_failures.entry(failure.clone()).or_insert(0) += 1;
-        }
-        for rival in &prepared.rivals {
-            // What goes through the other malloc is missing: the verdict must say so.
-            self.count_failure(&format!("{rival} defines malloc too and is not traced"));
-        }
-        let slot = self.next_slot;
-        let first_total = self.next_total;
-        let next_total = first_total + prepared.functions().len() as u32;
-        if slot >= calibrate::SLOT || next_total > calibrate::FIRST_TOTAL {
-            return Err(anyhow::anyhow!(
-                "no slot left for process {pid}: one tracer follows {} images with {} functions",
-                calibrate::SLOT,
-                calibrate::FIRST_TOTAL
-            )
-            .into());
-        }
-        self.next_slot += 1;
-        self.next_total = next_total;
-        self.kernel.set_slot(slot, &prepared.slot(pid, self.seed, self.sample_bytes, &mappings));
-        self.kernel.set_text(slot, &mappings.text_ranges(tracer_ebpf::abi::slot::MAX_TEXT))?;
-        self.kernel.follow(pid, Followed { slot, hold })?;
-        let points = prepared.points(slot, first_total);
-        let links = self.kernel.attach(pid, &prepared.file.file, &points)?;
-        let allocator = prepared.describe(self.kernel.kind());
-        self.traced[index].begin_image((slot, first_total), mappings, links, &prepared, allocator);
-        Ok(())
     }
 
     /// Learns when the process's loader changes its mappings.
@@ -303,11 +280,12 @@ impl Session {
     }
 
     fn refresh_mappings(&mut self, index: usize) {
-        let traced = &mut self.traced[index];
-        let Ok(mappings) = Mappings::read(traced.pid(), &mut self.files) else { return };
+        let pid = self.traced[index].pid();
+        let Ok(mappings) = Mappings::read(pid, &mut self.files) else { return };
         // A process that is about to be gone has no mappings left: the last ones stay.
         if mappings.iter().next().is_some() {
-            traced.update_mappings(&mut self.kernel, mappings);
+            self.attach_new_objects(index, &mappings);
+            self.traced[index].update_mappings(&mut self.kernel, mappings);
         }
     }
 

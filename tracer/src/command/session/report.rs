@@ -22,12 +22,12 @@ pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Mo
             Ok(SlotState {
                 index: image.slot,
                 is_last_image: position == last,
-                functions: image.functions.clone(),
+                functions: image.functions.iter().map(|function| function.function.clone()).collect(),
+                allocators: image.allocators.clone(),
                 counts: collect::slot(
                     &session.kernel,
                     image.slot,
-                    image.first_total,
-                    image.functions.iter().map(|(_, frees)| *frees),
+                    image.functions.iter().map(|function| (function.total, function.function.frees)),
                 )?,
             })
         });

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use tracer_ebpf::abi::slot::MAX_TEXT;
 
-use super::image::Prepared;
+use super::image::{self, FunctionState, Object};
 use crate::kernel::Kernel;
-use crate::kernel::attach::Links;
+use crate::kernel::attach::{Kind, Links};
 use crate::model::snapshot;
 use crate::symbolize::AddressCache;
-use crate::target::mappings::Mappings;
+use crate::target::mappings::{MappedFile, Mappings};
 use crate::target::{Target, Usage};
 
 /// A process that is traced, or was.
@@ -26,9 +26,9 @@ pub(super) struct Traced {
 /// One image of it.
 pub(super) struct ImageState {
     pub(super) slot: u32,
-    pub(super) first_total: u32,
-    pub(super) functions: Vec<(String, bool)>,
-    pub(super) allocator: snapshot::Allocator,
+    pub(super) functions: Vec<FunctionState>,
+    pub(super) allocators: Vec<snapshot::Allocator>,
+    objects: Vec<Object>,
     mappings: Mappings,
     addresses: AddressCache,
     links: Links,
@@ -40,6 +40,18 @@ pub(super) struct ImageState {
 pub(super) struct Code<'a> {
     pub(super) mappings: &'a Mappings,
     pub(super) cache: &'a mut AddressCache,
+}
+
+impl ImageState {
+    /// Its files with allocators.
+    pub(super) fn objects(&self) -> &[Object] {
+        &self.objects
+    }
+
+    /// Whether a file was mapped when it was last looked at.
+    pub(super) fn has(&self, file: &MappedFile) -> bool {
+        self.mappings.files().iter().any(|known| **known == *file)
+    }
 }
 
 impl Traced {
@@ -60,15 +72,8 @@ impl Traced {
         self.target.pid
     }
 
-    /// Takes up the image that the process runs now.
-    pub(super) fn begin_image(
-        &mut self,
-        (slot, first_total): (u32, u32),
-        mappings: Mappings,
-        links: Links,
-        prepared: &Prepared,
-        allocator: snapshot::Allocator,
-    ) {
+    /// Takes up the image that the process runs now, without probes yet.
+    pub(super) fn begin_image(&mut self, slot: u32, mappings: Mappings) {
         self.image_ended();
         self.ended = None;
         // An exec gives the process another name and program.
@@ -79,15 +84,29 @@ impl Traced {
         }
         self.images.push(ImageState {
             slot,
-            first_total,
-            functions: prepared.functions(),
-            allocator,
+            functions: Vec::new(),
+            allocators: Vec::new(),
+            objects: Vec::new(),
             mappings,
             addresses: AddressCache::default(),
-            links,
+            links: Links::default(),
             counting: false,
             ended: false,
         });
+    }
+
+    /// Adds an object of the present image, whose probes are in place.
+    pub(super) fn add_object(&mut self, object: Object, first_total: u32, kind: Kind, links: Links) {
+        let Some(image) = self.images.last_mut() else { return };
+        image.functions.extend(object.functions(first_total, image.allocators.len()));
+        image.allocators.extend(image::describe(&object.planned, &object.file, kind));
+        image.objects.push(object);
+        image.links.extend(links);
+    }
+
+    /// The present image.
+    pub(super) fn image(&self) -> Option<&ImageState> {
+        self.images.last().filter(|image| !image.ended)
     }
 
     pub(super) fn watch_loader(&mut self, links: Links) {
@@ -185,13 +204,13 @@ impl Traced {
             cpu_seconds: (self.usage.cpu_seconds - self.usage_at_start.cpu_seconds).max(0.0),
             resident_bytes: self.usage.resident_bytes,
             ended,
-            allocators: self.images.last().map(|image| image.allocator.clone()).into_iter().collect(),
+            allocators: Vec::new(),
             totals: snapshot::Totals::default(),
         }
     }
 
     /// The program's own file, if it is mapped.
-    pub(super) fn program(&self) -> Option<std::sync::Arc<crate::target::mappings::MappedFile>> {
+    pub(super) fn program(&self) -> Option<std::sync::Arc<MappedFile>> {
         let mappings = &self.images.last()?.mappings;
         mappings.files().into_iter().find(|file| file.path == self.target.exe)
     }

@@ -1,0 +1,97 @@
+//! What is probed in one file: the same in every process that has it mapped, so it is found once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::allocator::{self, Allocator, Role, Wanted};
+use crate::elf::{DebugFinder, ElfError, Image, Kind};
+use crate::mode::Mode;
+use crate::options::Choice;
+use crate::probe::{self, Plan};
+use crate::target::mappings::MappedFile;
+use crate::units::FileOffset;
+
+/// The allocators of a file and their probes.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) allocators: Vec<Allocator>,
+    pub(crate) plan: Plan,
+    /// `plan.nested` as offsets in the file, and lengths.
+    pub(crate) nested: Vec<(FileOffset, u64)>,
+    /// Functions that are not probed, and why: their calls are missing.
+    pub(crate) failures: Vec<String>,
+    /// Debug files that were used, or were not and why.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What a file turned out to be.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// No allocator, or none that was asked for; the names of those.
+    Nothing(Vec<String>),
+    /// It cannot be read as a program: why. A process that runs it may still use others.
+    Unreadable(String),
+    /// No 64-bit program of this machine: no process that has it mapped can be traced.
+    Foreign(String),
+    /// Allocators.
+    Planned(Arc<Planned>),
+}
+
+/// All files that were looked at.
+#[derive(Debug, Default)]
+pub(crate) struct PlanCache(HashMap<(u64, u64), Outcome>);
+
+impl PlanCache {
+    /// What a file is, by what the user chose.
+    pub(crate) fn of(&mut self, file: &MappedFile, choice: &Choice, mode: Mode, pid: u32) -> Outcome {
+        self.0.entry(file.identity).or_insert_with(|| look(file, choice, mode, pid)).clone()
+    }
+}
+
+/// Looks at a file that this process has mapped.
+pub(crate) fn look(file: &MappedFile, choice: &Choice, mode: Mode, pid: u32) -> Outcome {
+    let image = match file.file.try_clone().map_err(ElfError::from).and_then(Image::open) {
+        Ok(image) => image,
+        Err(error @ (ElfError::Is32Bit | ElfError::WrongMachine(_))) => {
+            return Outcome::Foreign(error.to_string());
+        }
+        // What is mapped as code and is no ELF file has no malloc.
+        Err(ElfError::NotElf) => return Outcome::Nothing(Vec::new()),
+        Err(error) => return Outcome::Unreadable(error.to_string()),
+    };
+    let is_program = matches!(image.kind(), Kind::Fixed | Kind::Pie);
+    let is_named = choice.object.is_some() || choice.symbol_prefix.is_some();
+    let thoroughly = is_program || is_named;
+    let image = match thoroughly {
+        true => image.with_debug(&DebugFinder::of_process(pid), &file.path),
+        false => image,
+    };
+    let wanted = Wanted { prefix: choice.symbol_prefix.clone(), thoroughly };
+    let mut allocators = allocator::detect(&image, &file.path, &wanted);
+    let (chosen, left): (Vec<_>, Vec<_>) =
+        allocators.drain(..).partition(|found| choice.takes(found.name, &found.prefix));
+    if chosen.is_empty() {
+        return Outcome::Nothing(left.iter().map(|one| format!("{} in {}", one.name, one.object)).collect());
+    }
+    let mut plan = probe::plan(&image, &chosen, mode);
+    let mut failures: Vec<String> = plan
+        .skipped
+        .iter()
+        .filter(|skipped| !skipped.reason.is_harmless())
+        .map(|skipped| format!("{}: {}", skipped.function, skipped.reason))
+        .collect();
+    // Without its return a call cannot be followed: it is left out, and said.
+    plan.points.retain(|point| match &point.returns {
+        Err(reason) if mode == Mode::Live && point.role == Role::Allocates => {
+            failures.push(format!("{}: no return probe: {reason}", point.function));
+            false
+        }
+        _ => true,
+    });
+    let offset = |range: &std::ops::Range<_>| {
+        Some((image.vaddr_to_file_offset(range.start)?, range.end.0 - range.start.0))
+    };
+    let nested = plan.nested.iter().filter_map(offset).collect();
+    let notes = image.debug_notes().iter().map(ToString::to_string).collect();
+    Outcome::Planned(Arc::new(Planned { allocators: chosen, plan, nested, failures, notes }))
+}
