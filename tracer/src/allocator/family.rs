@@ -6,7 +6,7 @@ use crate::elf::{Image, Symbol};
 use crate::units::ElfVaddr;
 
 /// A function that only one allocator has, without its prefix, and that allocator.
-pub(super) const MARKERS: [(&str, &str); 14] = [
+pub(super) const MARKERS: [(&str, &str); 15] = [
     ("mallctl", "jemalloc"),
     ("mallocx", "jemalloc"),
     ("tc_malloc", "tcmalloc"),
@@ -20,6 +20,7 @@ pub(super) const MARKERS: [(&str, &str); 14] = [
     ("__scudo_print_stats", "scudo"),
     ("rpmalloc", "rpmalloc"),
     ("xxmalloc", "hoard"),
+    ("__libc_malloc_impl", "musl"),
     ("__malloc_donate", "musl"),
 ];
 

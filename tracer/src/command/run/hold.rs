@@ -72,7 +72,8 @@ fn attach(session: &mut Session, pid: u32) -> Result<(), Failure> {
 fn rendezvous(mappings: &Mappings) -> Option<(std::sync::Arc<MappedFile>, u64)> {
     mappings.files().into_iter().find_map(|file| {
         let image = Image::open(file.file.try_clone().ok()?).ok()?;
-        let symbol = image.functions_named(&[RENDEZVOUS]).into_iter().next()?;
+        // A static program may have the function inside, and never calls it.
+        let symbol = image.exported_functions_named(&[RENDEZVOUS]).into_iter().next()?;
         let offset = image.vaddr_to_file_offset(symbol.address)?;
         Some((file, offset.0))
     })
