@@ -46,14 +46,17 @@ fn block(target: &Target, attached_seconds: f64, style: Style) -> Vec<String> {
         lines.push(cut_middle(&format!("  labels {}", pairs(&target.labels)), style.width));
     }
     lines.extend(
-        target.allocators.iter().map(|one| cut_middle(&format!("  {}", allocator(one)), style.width)),
+        target
+            .allocators
+            .iter()
+            .map(|one| cut_middle(&format!("  {}{}", allocator(one), share(one, target)), style.width)),
     );
     // A process without a page is one that a profile of another program knows nothing about.
     if target.resident_bytes > 0 || target.cpu_seconds > 0.0 {
         lines.push(cut_middle(&format!("  {}", process(target)), style.width));
     }
     lines.extend(totals(&target.totals, attached_seconds).iter().map(|line| format!("  {line}")));
-    let calls = calls(&target.totals);
+    let calls = calls(target);
     if !calls.is_empty() {
         let calls = wrap(&calls, style.width - 9);
         lines.extend(
@@ -78,6 +81,16 @@ fn allocator(allocator: &Allocator) -> String {
         probes => format!("{probes} probes"),
     };
     format!("{}{version}{prefix} in {} ({probes})", allocator.name, allocator.object)
+}
+
+/// What went through one of several allocators.
+fn share(allocator: &Allocator, target: &Target) -> String {
+    match &allocator.totals {
+        Some(totals) if target.allocators.len() > 1 => {
+            format!(": {} allocations, {}", Count(totals.alloc_objects), Bytes(totals.alloc_bytes))
+        }
+        _ => String::new(),
+    }
 }
 
 fn process(target: &Target) -> String {
@@ -138,19 +151,73 @@ fn per_second(value: Option<u64>, seconds: f64) -> Option<u64> {
     (seconds > 0.0).then(|| (value.unwrap_or(0) as f64 / seconds).round() as u64)
 }
 
-fn calls(totals: &Totals) -> String {
-    let mut functions: Vec<_> = totals.by_function.iter().collect();
-    functions.sort_by_key(|(_, function)| std::cmp::Reverse(function.calls));
-    let texts: Vec<String> = functions
-        .into_iter()
-        .filter(|(_, function)| function.calls > 0 || function.failed.unwrap_or(0) > 0)
-        .map(|(name, function)| {
-            let failed = match function.failed {
-                Some(failed) if failed > 0 => format!(" ({} failed)", Count(failed)),
-                _ => String::new(),
+fn calls(target: &Target) -> String {
+    let mut functions: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for (name, function) in &target.totals.by_function {
+        let sums = functions.entry(readable(name, &target.allocators)).or_default();
+        sums.0 += function.calls;
+        sums.1 += function.failed.unwrap_or(0);
+    }
+    let mut functions: Vec<_> = functions.into_iter().filter(|(_, sums)| *sums != (0, 0)).collect();
+    functions.sort_by_key(|(_, (calls, _))| std::cmp::Reverse(*calls));
+    let texts = functions.into_iter().map(|(name, (calls, failed))| {
+        let failed = if failed > 0 { format!(" ({} failed)", Count(failed)) } else { String::new() };
+        format!("{name} {}{failed}", Count(calls))
+    });
+    texts.collect::<Vec<_>>().join(" · ")
+}
+
+/// What people call a function: a C name of the same address if it has one, else the operator of C++.
+fn readable<'a>(name: &'a str, allocators: &'a [Allocator]) -> &'a str {
+    const OPERATORS: [(&str, &str); 4] = [
+        ("_Zna", "operator new[]"),
+        ("_Znw", "operator new"),
+        ("_Zda", "operator delete[]"),
+        ("_Zdl", "operator delete"),
+    ];
+    let Some((_, operator)) = OPERATORS.into_iter().find(|(start, _)| name.starts_with(start)) else {
+        return name;
+    };
+    let probes = allocators.iter().flat_map(|allocator| &allocator.probes);
+    let mut aliases = probes.filter(|probe| probe.function == name).flat_map(|probe| &probe.aliases);
+    aliases.find(|alias| *alias == "free").map_or(operator, String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::snapshot::Probe;
+
+    /// Check that the operators of C++ are called by their names, and `free` by its own where it is the same function.
+    #[test]
+    fn mangled_functions_have_readable_names() {
+        let check = |name: &str, aliases: &[&str], expect: &str| {
+            let probe = Probe {
+                function: name.to_owned(),
+                aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
+                file_offset: 0,
+                shift: 0,
+                emulated: true,
+                attach: "uprobe_multi".to_owned(),
+                returns: "none".to_owned(),
+                note: None,
             };
-            format!("{name} {}{failed}", Count(function.calls))
-        })
-        .collect();
-    texts.join(" · ")
+            let allocator = Allocator {
+                name: "tcmalloc".to_owned(),
+                object: "/lib/libtcmalloc.so".to_owned(),
+                version: None,
+                prefix: String::new(),
+                source: "uprobe".to_owned(),
+                totals: None,
+                probes: vec![probe],
+            };
+            assert_eq!(readable(name, &[allocator]), expect);
+        };
+        check("_ZdaPv", &["_ZdlPv", "free", "tc_free"], "free");
+        check("_ZdaPv", &["_ZdlPv"], "operator delete[]");
+        check("_Znam", &["_Znwm", "tc_new"], "operator new[]");
+        check("_ZnwmSt11align_val_t", &[], "operator new");
+        check("malloc", &["tc_malloc"], "malloc");
+        check("_rjem_malloc", &[], "_rjem_malloc");
+    }
 }
