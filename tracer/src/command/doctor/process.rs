@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::allocator::{self, Detection};
 use crate::command::Failure;
 use crate::command::session::image;
-use crate::elf::Image;
+use crate::elf::{DebugFinder, Image};
 use crate::kernel::attach::Kind;
 use crate::kernel::preflight;
 use crate::mode::Mode;
@@ -58,7 +58,18 @@ pub(super) fn examine(pid: u32) -> Result<Evidence, Failure> {
     };
     for file in mappings.files() {
         let found = match file.file.try_clone().map_err(Into::into).and_then(Image::open) {
-            Ok(image) => evidence.look_at(&image, &file.path),
+            Ok(image) => {
+                let is_program = file.path == evidence.exe;
+                let image = if is_program {
+                    image.with_debug(&DebugFinder::of_process(pid), &file.path)
+                } else {
+                    image
+                };
+                let mut said = vec![evidence.look_at(&image, &file.path)];
+                said.extend(image.debug_notes().iter().map(ToString::to_string));
+                said.extend(image.defects());
+                said.join("; ")
+            }
             Err(error) => error.to_string(),
         };
         evidence.objects.push(Object { path: file.path.clone(), found });

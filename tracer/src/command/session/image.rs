@@ -87,9 +87,10 @@ fn find(mappings: &Mappings, choice: &Choice, pid: u32) -> Result<Found, Failure
     let program = std::fs::read_link(format!("/proc/{pid}/exe"));
     for file in &files {
         let opened = file.file.try_clone().map_err(anyhow::Error::from)?;
+        let is_program = program.as_ref().is_ok_and(|path| *path == *file.path);
         let image = match Image::open(opened) {
             Ok(image) => image,
-            Err(error @ (ElfError::Is32Bit | ElfError::WrongMachine(_))) => {
+            Err(error @ (ElfError::Is32Bit | ElfError::WrongMachine(_))) if is_program => {
                 return Err(Failure::CannotTrace(format!(
                     "process {pid} cannot be traced: {} is {error}",
                     file.path
