@@ -20,6 +20,7 @@ const TEST_PACKAGES: &[&str] = &[
     "bc",
     "binutils",
     "bpftool",
+    "dwz",
     "g++",
     "gcc",
     "gcc-multilib",

@@ -32,6 +32,8 @@ pub(super) struct Layout {
     pub(super) dynamic: Dynamic,
     pub(super) segments: Vec<Segment>,
     pub(super) sections: Vec<Section>,
+    /// The file says that it has some, and they cannot be read.
+    pub(super) sections_are_broken: bool,
 }
 
 /// A program header, as numbers.
@@ -64,7 +66,9 @@ pub(super) fn read(file: &File, file_bytes: u64) -> Result<Layout, ElfError> {
         dynamic: Dynamic::default(),
         segments: headers.iter().filter_map(load_segment).collect(),
         sections: sections(header, data),
+        sections_are_broken: false,
     };
+    layout.sections_are_broken = layout.sections.is_empty() && header.e_shoff(LittleEndian) != 0;
     layout.interpreter = parts
         .iter()
         .find(|p| p.kind == elf::PT_INTERP)

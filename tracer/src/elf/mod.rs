@@ -5,6 +5,7 @@
 
 pub mod copy;
 pub mod debug;
+mod defects;
 mod dynamic;
 mod hash;
 mod header;
@@ -92,6 +93,13 @@ pub(crate) struct Section {
     pub(crate) address: ElfVaddr,
     pub(crate) offset: FileOffset,
     pub(crate) size_bytes: u64,
+}
+
+impl Section {
+    /// Whether it is a symbol table.
+    fn is_table(&self) -> bool {
+        self.kind == object::elf::SHT_SYMTAB.0 || self.kind == object::elf::SHT_DYNSYM.0
+    }
 }
 
 /// An opened 64-bit x86-64 ELF file.

@@ -137,6 +137,51 @@ mod tests {
         check("sub", Err("not a regular file"));
     }
 
+    /// Check a process that exchanges a folder for a link to another one as fast as it can: the names before and after
+    /// one system call of ours never belong to different files.
+    #[test]
+    fn no_race_leads_out_of_the_root() {
+        let outside = tempfile::tempdir().expect("a directory");
+        fs::write(outside.path().join("file"), "outside").expect("our directory");
+        let root = tempfile::tempdir().expect("a directory");
+        fs::create_dir(root.path().join("folder")).expect("our directory");
+        fs::write(root.path().join("folder/file"), "inside").expect("our directory");
+        symlink(outside.path(), root.path().join("link")).expect("our directory");
+        let exchange = || {
+            let path = |name: &str| root.path().join(name);
+            let flags = rustix::fs::RenameFlags::EXCHANGE;
+            rustix::fs::renameat_with(CWD, path("folder"), CWD, path("link"), flags).expect("our directory");
+        };
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let order = std::sync::atomic::Ordering::Relaxed;
+        let (mut inside, mut absent) = (0, 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(order) {
+                    exchange();
+                }
+            });
+            let opened = Root::at(root.path()).expect("our directory");
+            let begin = std::time::Instant::now();
+            // Both are met within some milliseconds, where both threads run.
+            while (inside < 10_000 || absent < 100) && begin.elapsed() < std::time::Duration::from_secs(30) {
+                match opened.open_file(Path::new("folder/file")) {
+                    Ok(Some(file)) => {
+                        assert_eq!(io::read_to_string(file).expect("a plain file"), "inside");
+                        inside += 1;
+                    }
+                    Ok(None) => absent += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            done.store(true, order);
+        });
+        assert!(
+            inside > 0 && absent > 0,
+            "both were met: {inside} times the folder, {absent} times the link"
+        );
+    }
+
     /// Check that files which only look regular are refused, and that a link to them is.
     #[test]
     fn the_kernels_own_files_are_refused() {

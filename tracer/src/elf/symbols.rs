@@ -20,7 +20,7 @@ pub(super) const VERSION_HIDDEN: u16 = 0x8000;
 /// Entries that are read at once: 3 MiB of them.
 const CHUNK_BYTES: u64 = (SYMBOL_BYTES as u64) << 17;
 /// Most bytes of a table: 11 million symbols, twice those of the largest browsers.
-const MAX_SYMBOLS_BYTES: u64 = 256 << 20;
+pub(super) const MAX_SYMBOLS_BYTES: u64 = 256 << 20;
 /// Longest name that is read: C++ has names of many kilobytes, nobody asks for them.
 pub(super) const MAX_NAME_BYTES: usize = 512;
 

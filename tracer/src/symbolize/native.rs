@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use blazesym::symbolize::{CodeInfo, Sym};
@@ -23,7 +24,7 @@ const MAX_SOURCE_BYTES: u64 = 1 << 30;
 pub struct Symbolizer {
     pub(super) places: Places,
     blazesym: Guarded,
-    objects: HashMap<(u64, u64), Arc<Object>>,
+    objects: HashMap<(u64, u64), Rc<Object>>,
     /// What is left of [`MAX_SOURCE_BYTES`].
     budget: Cell<u64>,
     frames: HashMap<PlaceId, Frames>,
@@ -133,15 +134,12 @@ impl Symbolizer {
                 }
             }
         }
-        match failure {
-            Some(failure) => unnamed(format!("failed to read symbols: {failure}")),
-            None => object.by_extent(vaddr, base),
-        }
+        object.by_extent(vaddr, failure, base)
     }
 
-    fn object(&mut self, file: &MappedFile) -> Arc<Object> {
-        let known = self.objects.entry(file.identity).or_insert_with(|| Arc::new(Object::open(file)));
-        Arc::clone(known)
+    fn object(&mut self, file: &MappedFile) -> Rc<Object> {
+        let known = self.objects.entry(file.identity).or_insert_with(|| Rc::new(Object::open(file)));
+        Rc::clone(known)
     }
 }
 
@@ -154,16 +152,15 @@ impl Object {
     }
 
     /// A stripped function is still one function: it is called after its first address, as disassemblers do.
-    fn by_extent(&self, vaddr: ElfVaddr, base: &Frame) -> Vec<Frame> {
+    fn by_extent(&self, vaddr: ElfVaddr, failure: Option<String>, base: &Frame) -> Vec<Frame> {
         let extent = self.extents.at(vaddr);
-        vec![Frame {
-            function: extent.map(|extent| format!("sub_{:x}", extent.start.0)),
-            reason: Some(match extent {
-                Some(_) => "no symbol: named after its first address".to_owned(),
-                None => "no symbol".to_owned(),
-            }),
-            ..base.clone()
-        }]
+        let reason = match (failure, extent) {
+            (Some(failure), _) => format!("no symbol: {failure}"),
+            (None, Some(_)) => "no symbol: named after its first address".to_owned(),
+            (None, None) => "no symbol".to_owned(),
+        };
+        let function = extent.map(|extent| format!("sub_{:x}", extent.start.0));
+        vec![Frame { function, reason: Some(reason), ..base.clone() }]
     }
 }
 

@@ -53,6 +53,22 @@ pub(crate) fn library(name: &str) -> PathBuf {
     compile(name, "gcc", &source(&format!("{name}.c")), &shared).expect("a shared library compiles")
 }
 
+/// An object with one function, `passes_on`, alone in its page of code.
+pub(crate) fn code_page() -> PathBuf {
+    let mut arguments = ["-std=gnu11", "-shared", "-fPIC", "-nostdlib", "-fcf-protection=none"].to_vec();
+    arguments.extend(["-Wl,-z,separate-code", "-Wl,--build-id=sha1", "-Wl,--hash-style=gnu"]);
+    arguments.extend(WARNINGS.iter().chain(&TRACEABLE));
+    let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+    compile("passes_on", "gcc", &source("passes_on.c"), &arguments).expect("a shared library compiles")
+}
+
+/// `truth` with a C library of its own and all its symbols.
+pub(crate) fn static_truth() -> Result<PathBuf, String> {
+    let mut arguments = vec!["-std=gnu11".to_owned(), "-static".to_owned()];
+    arguments.extend(TRACEABLE.iter().map(ToString::to_string));
+    compile("truth_static_whole", "gcc", &source("truth.c"), &arguments)
+}
+
 /// A file of `tests/fixtures`.
 pub(crate) fn source(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(file)

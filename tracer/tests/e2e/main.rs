@@ -6,9 +6,11 @@
 
 mod bad_input;
 mod bad_machine;
+mod bad_objects;
 mod compare;
 mod crowd;
 mod damage;
+mod debug_files;
 mod exceptions;
 mod family;
 mod fixtures;

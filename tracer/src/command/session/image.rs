@@ -32,8 +32,10 @@ pub(crate) struct Object {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) objects: Vec<Object>,
-    /// What could not be read or is not probed, and why.
+    /// What is not probed, and why.
     pub(crate) failures: Vec<String>,
+    /// Files that may have an allocator and could not be read.
+    pub(crate) notes: Vec<String>,
     /// Allocators that were not asked for.
     others: Vec<String>,
 }
@@ -64,7 +66,7 @@ pub(crate) fn prepare(
     Ok(found)
 }
 
-/// What these files of a process are; the error is the path of a program of another kind, and why.
+/// What these files of a process are; the error is the path of the program if it is of another kind, and why.
 pub(crate) fn look(
     files: &[Arc<MappedFile>],
     mappings: &Mappings,
@@ -74,11 +76,18 @@ pub(crate) fn look(
     cache: &mut PlanCache,
 ) -> Result<Found, (String, String)> {
     let mut found = Found::default();
+    let program = std::fs::read_link(format!("/proc/{pid}/exe"));
     for file in files {
         match cache.of(file, choice, mode, pid) {
             Outcome::Nothing(others) => found.others.extend(others),
-            Outcome::Foreign(reason) => return Err((file.path.clone(), reason)),
-            Outcome::Unreadable(reason) => found.failures.push(format!("{}: {reason}", file.path)),
+            Outcome::Foreign(reason) if program.as_ref().is_ok_and(|path| *path == *file.path) => {
+                return Err((file.path.clone(), reason));
+            }
+            // Beside the program it is data: nobody can run it here.
+            Outcome::Foreign(_) => {}
+            Outcome::Unreadable(reason) => {
+                found.notes.push(format!("{} was not looked at for an allocator: {reason}", file.path));
+            }
             Outcome::Planned(planned) => {
                 found.failures.extend(planned.failures.iter().cloned());
                 let nested = planned.nested.iter().filter_map(|(offset, length)| {

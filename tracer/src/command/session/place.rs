@@ -3,7 +3,7 @@
 use tracer_ebpf::abi::Followed;
 use tracer_ebpf::abi::slot::MAX_TEXT;
 
-use super::image::{self, Object};
+use super::image::{self, Found, Object};
 use super::{Session, calibrate};
 use crate::command::Failure;
 use crate::target::mappings::Mappings;
@@ -18,9 +18,7 @@ impl Session {
             return Err(gone());
         }
         let found = image::prepare(&mappings, &self.choice, self.mode, pid, &mut self.plans)?;
-        for failure in &found.failures {
-            self.count_failure(failure);
-        }
+        self.say(&found);
         let slot = self.next_slot;
         if slot >= calibrate::SLOT {
             return Err(anyhow::anyhow!(
@@ -75,9 +73,7 @@ impl Session {
             Ok(found) => found,
             Err((path, reason)) => return self.count_failure(&format!("{path} is {reason}")),
         };
-        for failure in &found.failures {
-            self.count_failure(failure);
-        }
+        self.say(&found);
         if found.objects.is_empty() {
             return;
         }
@@ -90,6 +86,16 @@ impl Session {
                 Ok(()) => self.note(format!("{path} came later: what it allocated before is not known")),
                 Err(failure) => self.count_failure(&format!("{path}: {failure}")),
             }
+        }
+    }
+
+    /// Takes what is not probed, and what was not looked at, into the quality block.
+    fn say(&mut self, found: &Found) {
+        for failure in &found.failures {
+            self.count_failure(failure);
+        }
+        for note in &found.notes {
+            self.note(note.clone());
         }
     }
 }

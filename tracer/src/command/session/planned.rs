@@ -31,7 +31,7 @@ pub(crate) enum Outcome {
     Nothing(Vec<String>),
     /// It cannot be read as a program: why. A process that runs it may still use others.
     Unreadable(String),
-    /// No 64-bit program of this machine: no process that has it mapped can be traced.
+    /// No 64-bit program of this machine: a process that runs it cannot be traced.
     Foreign(String),
     /// Allocators.
     Planned(Arc<Planned>),
@@ -70,6 +70,9 @@ pub(crate) fn look(file: &MappedFile, choice: &Choice, mode: Mode, pid: u32) -> 
     let mut allocators = allocator::detect(&image, &file.path, &wanted);
     let (chosen, left): (Vec<_>, Vec<_>) =
         allocators.drain(..).partition(|found| choice.takes(found.name, &found.prefix));
+    if chosen.is_empty() && !image.defects().is_empty() {
+        return Outcome::Unreadable(image.defects().join("; "));
+    }
     if chosen.is_empty() {
         return Outcome::Nothing(left.iter().map(|one| format!("{} in {}", one.name, one.object)).collect());
     }
@@ -92,6 +95,6 @@ pub(crate) fn look(file: &MappedFile, choice: &Choice, mode: Mode, pid: u32) -> 
         Some((image.vaddr_to_file_offset(range.start)?, range.end.0 - range.start.0))
     };
     let nested = plan.nested.iter().filter_map(offset).collect();
-    let notes = image.debug_notes().iter().map(ToString::to_string).collect();
+    let notes = image.debug_notes().iter().map(ToString::to_string).chain(image.defects()).collect();
     Outcome::Planned(Arc::new(Planned { allocators: chosen, plan, nested, failures, notes }))
 }

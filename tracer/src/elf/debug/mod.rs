@@ -4,6 +4,7 @@
 
 mod link;
 mod mini;
+pub(super) mod supplement;
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -43,8 +44,8 @@ pub enum DebugNote {
 /// What a look for debug files gives.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The debug file: its `.symtab` and `.debug_*` sections describe the object.
-    pub file: Option<Image>,
+    /// The debug file, whose `.symtab` and `.debug_*` sections describe the object, and its path in its root.
+    pub file: Option<(Image, PathBuf)>,
     /// What was looked at.
     pub notes: Vec<DebugNote>,
 }
@@ -88,7 +89,7 @@ impl DebugFinder {
                 match open(root, candidate, object, link.as_ref()) {
                     Ok(Some(file)) => {
                         found.notes.push(DebugNote::Used { table: Table::DebugFile, path: shown(candidate) });
-                        found.file = Some(file);
+                        found.file = Some((file, candidate.clone()));
                         return found;
                     }
                     Ok(None) => {}
@@ -125,7 +126,7 @@ impl Image {
         let found = finder.find(&self, path);
         self.notes.extend(found.notes);
         match (found.file, self.mini_debug_info()) {
-            (Some(file), _) => self.beside.push((Table::DebugFile, file)),
+            (Some((file, _)), _) => self.beside.push((Table::DebugFile, file)),
             (None, Some(Ok(mini))) => {
                 let path = mini::SECTION.to_owned();
                 self.notes.push(DebugNote::Used { table: Table::MiniDebugInfo, path });

@@ -1,0 +1,198 @@
+//! Stripped programs whose symbols lie in a debug file, or compressed in the program itself.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+use tracer::model::snapshot::{Frame, Mode, Snapshot};
+
+use crate::compare::{Seen, Truth, assert_exact};
+use crate::fixtures::{fixture, static_truth};
+use crate::harness::{Target, Tracer, kernel_or_skip, skip, tracer};
+
+const OPTIONS: [&str; 7] = ["--rounds", "3", "--stacks", "32", "--leave-every", "3", "--wait-start"];
+
+/// Runs a script in a folder; `$1` is its argument.
+fn shell(folder: &Path, script: &str, argument: &Path) {
+    let arguments = ["-eu", "-c", script, "sh"];
+    let output = Command::new("sh").args(arguments).arg(argument).current_dir(folder).output();
+    let output = output.expect("a shell");
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A folder with `program`, stripped, and its symbols in `program.debug`.
+fn stripped(program: &Path) -> TempDir {
+    let folder = TempDir::new().expect("a directory");
+    let script =
+        "objcopy --only-keep-debug \"$1\" program.debug; cp \"$1\" whole; cp \"$1\" program; strip program";
+    shell(folder.path(), script, program);
+    folder
+}
+
+/// The same with what distributions make of it: all functions that `.dynsym` does not have, compressed.
+fn with_mini_debug_info(program: &Path) -> TempDir {
+    let folder = stripped(program);
+    let script = "
+        names() { nm --format=posix --defined-only \"$@\" | awk '$2 ~ /[TtWi]/ { print $1 }' | sort -u; }
+        names --dynamic whole > dynamic || true
+        names whole | comm -13 dynamic - > kept
+        objcopy --strip-all --keep-symbols=kept program.debug mini
+        rm program.debug; xz mini
+        objcopy --add-section .gnu_debugdata=mini.xz program";
+    shell(folder.path(), script, program);
+    folder
+}
+
+fn place(folder: &TempDir, script: &str) {
+    shell(folder.path(), script, folder.path());
+}
+
+/// Traces `truth` and holds its report against what it did.
+fn traced(program: &Path) -> Snapshot {
+    let mut target = Target::start(program, &[&OPTIONS[..], &["--wait-end"]].concat());
+    let mut tracer = Tracer::attach(target.pid(), &[]);
+    tracer.wait_counting();
+    target.go();
+    let truth: Truth = target.next_json();
+    let snapshot = tracer.stop().success();
+    assert_exact(&snapshot, &truth, Mode::Live, Seen::SinceAttach);
+    snapshot
+}
+
+/// Frames of functions that only a symbol table knows, not `.dynsym`.
+fn frames_named<'a>(snapshot: &'a Snapshot, name: &str) -> Vec<&'a Frame> {
+    let frames = snapshot.sites.iter().flat_map(|site| &site.frames);
+    frames.map(AsRef::as_ref).filter(|frame| frame.function.as_deref() == Some(name)).collect()
+}
+
+fn assert_lines(snapshot: &Snapshot, are_known: bool) {
+    let frames = frames_named(snapshot, "site_3_malloc");
+    assert!(!frames.is_empty(), "site_3_malloc has its name");
+    assert!(frames.iter().all(|frame| frame.line.is_some() == are_known), "{frames:?}");
+}
+
+/// Debug files that are used, and the scripts that make them so.
+fn places() -> [(&'static str, &'static str); 5] {
+    [
+        ("beside", "objcopy --add-gnu-debuglink=program.debug program"),
+        (
+            "in .debug",
+            "mkdir .debug; mv program.debug .debug; objcopy --add-gnu-debuglink=.debug/program.debug program",
+        ),
+        (
+            "of the same build-id and another checksum",
+            "objcopy --add-gnu-debuglink=program.debug program; echo x > x; objcopy --add-section x=x program.debug",
+        ),
+        (
+            "compressed",
+            "objcopy --compress-debug-sections=zlib program.debug; objcopy --add-gnu-debuglink=program.debug program",
+        ),
+        (
+            "with a supplement that it shares with another",
+            "cp program.debug other.debug; dwz --multifile=supplement --relative program.debug other.debug
+            readelf --sections program.debug | grep -q gnu_debugaltlink
+            objcopy --add-gnu-debuglink=program.debug program",
+        ),
+    ]
+}
+
+/// Check that names and lines of a stripped program are those of its debug file, wherever it lies.
+#[test]
+fn stripped_program_has_the_names_and_lines_of_its_debug_file() {
+    if !kernel_or_skip("stripped_program_has_the_names_and_lines_of_its_debug_file") {
+        return;
+    }
+    for (place_name, script) in places() {
+        let folder = stripped(&fixture("truth"));
+        place(&folder, script);
+        println!("{place_name}");
+        assert_lines(&traced(&folder.path().join("program")), true);
+    }
+}
+
+/// Check that mini debug info gives names, and no lines.
+#[test]
+fn stripped_program_has_the_names_of_its_mini_debug_info() {
+    if kernel_or_skip("stripped_program_has_the_names_of_its_mini_debug_info") {
+        let folder = with_mini_debug_info(&fixture("truth"));
+        assert_lines(&traced(&folder.path().join("program")), false);
+    }
+}
+
+/// Check that the allocator of a stripped static program is found by its debug file, and its counts are exact.
+#[test]
+fn stripped_static_program_is_traced_by_its_debug_file() {
+    let name = "stripped_static_program_is_traced_by_its_debug_file";
+    if !kernel_or_skip(name) {
+        return;
+    }
+    let program = match static_truth() {
+        Ok(program) => program,
+        Err(reason) => return skip(name, &format!("the compiler cannot: {reason}")),
+    };
+    let folder = stripped(&program);
+    place(&folder, places()[1].1);
+    assert_lines(&traced(&folder.path().join("program")), true);
+    let folder = with_mini_debug_info(&program);
+    assert_lines(&traced(&folder.path().join("program")), false);
+}
+
+/// Check that a debug file of another build is not believed: no allocator is found in the static program.
+#[test]
+fn debug_file_of_another_build_is_not_used() {
+    let name = "debug_file_of_another_build_is_not_used";
+    if !kernel_or_skip(name) {
+        return;
+    }
+    let program = match static_truth() {
+        Ok(program) => program,
+        Err(reason) => return skip(name, &format!("the compiler cannot: {reason}")),
+    };
+    let folder = stripped(&program);
+    let script = "objcopy --add-gnu-debuglink=program.debug program
+        objcopy --remove-section .note.gnu.build-id program.debug";
+    place(&folder, script);
+    let target = Target::start(&folder.path().join("program"), &OPTIONS);
+    let outcome = Tracer::attach(target.pid(), &["--duration", "1s"]).wait();
+    outcome.assert_refused(5, &["no allocator"]);
+    let output = tracer().args(["doctor", "--pid", &target.pid().to_string()]).output();
+    let text = String::from_utf8(output.expect("the tracer starts").stdout).expect("text");
+    assert!(text.contains("program.debug is not used: it belongs to another build"), "{text}");
+}
+
+/// A root with the program, its libraries and, where distributions put it, its debug file.
+fn root_of(program: &Path) -> (TempDir, PathBuf) {
+    let root = stripped(program);
+    let script = "
+        id=$(readelf --notes program | sed -n 's/.*Build ID: *//p')
+        folder=usr/lib/debug/.build-id/$(echo $id | cut -c1-2)
+        mkdir -p $folder; mv program.debug $folder/$(echo $id | cut -c3-).debug; rm whole";
+    place(&root, script);
+    let program = root.path().join("program");
+    (root, program)
+}
+
+/// Check that the debug file of a process in a root of its own is found there, by its build-id.
+#[test]
+fn debug_file_in_the_root_of_a_container_is_found() {
+    let name = "debug_file_in_the_root_of_a_container_is_found";
+    if !kernel_or_skip(name) {
+        return;
+    }
+    let program = match static_truth() {
+        Ok(program) => program,
+        Err(reason) => return skip(name, &format!("the compiler cannot: {reason}")),
+    };
+    let (root, _) = root_of(&program);
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--root"]).arg(root.path()).arg("/program").args(OPTIONS).arg("--wait-end");
+    let mut target = Target::spawn(&mut command);
+    target.wait_ready();
+    let mut tracer = Tracer::attach(target.pid(), &[]);
+    tracer.wait_counting();
+    target.go();
+    let truth: Truth = target.next_json();
+    let snapshot = tracer.stop().success();
+    assert_exact(&snapshot, &truth, Mode::Live, Seen::SinceAttach);
+    assert_lines(&snapshot, true);
+}
