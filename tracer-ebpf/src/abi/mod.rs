@@ -13,7 +13,7 @@ pub mod slot;
 
 pub use cookie::{Argument, Cookie};
 pub use counter::{Counter, FunctionTotals, SlotTotals};
-pub use event::{EventHeader, EventKind, StackEvent, StopReason};
+pub use event::{COMM_BYTES, EventHeader, EventKind, ExecEvent, StackEvent, StopReason};
 pub use record::{BlockBucket, Call, CallBucket, LiveBlock, SiteRecord, SiteSpread, Sums, Variances};
 pub use slot::{Followed, Range, Slot, TextRanges};
 

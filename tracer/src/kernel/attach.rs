@@ -71,6 +71,15 @@ impl Links {
         self.0.extend(other.0);
     }
 
+    /// Removes the probes of a process that is gone, and waits for nothing.
+    pub fn detach_later(self) {
+        if self.0.is_empty() {
+            return;
+        }
+        // Without a thread they are removed here.
+        let _ = std::thread::Builder::new().name("tracer-release".to_owned()).spawn(move || drop(self));
+    }
+
     /// Removes the probes, each link in a thread of its own: the kernel waits for its readers at each.
     pub fn detach(self) {
         std::thread::scope(|scope| {

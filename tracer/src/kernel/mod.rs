@@ -6,6 +6,7 @@ pub mod attach;
 pub mod btf;
 pub mod memory;
 pub mod preflight;
+mod processes;
 pub mod seccomp_trial;
 mod table;
 
@@ -69,6 +70,8 @@ pub struct LoadOptions {
     pub kind: Kind,
     /// Offsets in the kernel's `task_struct`, if its BTF says them.
     pub task: Option<TaskOffsets>,
+    /// The execs and forks of every process are reported, not only those of followed ones.
+    pub watch_all: bool,
     /// Deliver the programs' own messages.
     pub log: bool,
 }
@@ -96,6 +99,7 @@ pub struct Kernel {
     followed: HashMap<MapData, u32, Followed>,
     stacks: RingBuf<MapData>,
     process_events: Option<RingBuf<MapData>>,
+    process_events_lost: Array<MapData, u64>,
 }
 
 /// The BPF object, aligned as aya's ELF reader needs it.
@@ -118,6 +122,7 @@ impl Kernel {
             .override_global("SITE_PLACES", &sizes.site_places, true)
             .override_global("LIVE_BUCKETS", &sizes.live_buckets, true)
             .override_global("MAX_STACKS", &options.max_stacks, true)
+            .override_global("WATCH_ALL", &u32::from(options.watch_all), true)
             .override_global("TASK_PID_OFFSET", &task.pid, true)
             .override_global("TASK_TGID_OFFSET", &task.tgid, true)
             .override_global(aya_log::LEVEL, &log_level, true)
@@ -141,6 +146,7 @@ impl Kernel {
             followed: map(&mut ebpf, "FOLLOWED")?,
             stacks: map(&mut ebpf, "STACKS")?,
             process_events: Some(map(&mut ebpf, "PROCESS_EVENTS")?),
+            process_events_lost: map(&mut ebpf, "PROCESS_EVENTS_LOST")?,
             kind: options.kind,
             mode: options.mode,
             logger,
@@ -185,21 +191,6 @@ impl Kernel {
         self.text.set(index, &TextRanges { ranges }, 0).map_err(|error| map_error("TEXT", &error))
     }
 
-    /// Follows the life of a process: its execs, forks and library loads are noticed.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's refusal.
-    pub fn follow(&mut self, tgid: u32, followed: Followed) -> Result<(), KernelError> {
-        self.followed.insert(&tgid, &followed, 0).map_err(|error| map_error("FOLLOWED", &error))
-    }
-
-    /// Forgets a process that has ended: its pid may come to mean another one.
-    pub fn unfollow(&mut self, tgid: u32) {
-        // It may never have been followed.
-        let _ = self.followed.remove(&tgid);
-    }
-
     /// Attaches the programs of the mode to the points of one object in one process.
     ///
     /// # Errors
@@ -207,34 +198,6 @@ impl Kernel {
     /// The kernel's refusal of any of them; those attached so far are removed.
     pub fn attach(&mut self, pid: u32, object: &File, points: &attach::Points) -> Result<Links, KernelError> {
         attach::attach(&mut self.ebpf, self.kind, self.mode, pid, object, points)
-    }
-
-    /// Attaches to the loader's rendezvous function, to learn when libraries are loaded.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's refusal.
-    pub fn attach_rendezvous(
-        &mut self,
-        pid: u32,
-        loader: &File,
-        file_offset: u64,
-    ) -> Result<Links, KernelError> {
-        attach::rendezvous(&mut self.ebpf, self.kind, pid, loader, file_offset)
-    }
-
-    /// Attaches to the exec and fork of every process; only the followed ones are reported.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's refusal.
-    pub fn attach_process_events(&mut self) -> Result<(), KernelError> {
-        attach::process_events(&mut self.ebpf)
-    }
-
-    /// The ring buffer of process events, once.
-    pub fn take_process_events(&mut self) -> Option<NoticeRing> {
-        self.process_events.take()
     }
 
     /// Gives new stack records to `take`, as long as there are any and it says so.

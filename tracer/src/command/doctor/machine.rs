@@ -44,7 +44,8 @@ fn fails(name: &'static str, found: String, help: &str) -> Check {
 
 /// Attaches to this process and counts its allocations.
 fn trial(name: &'static str, mode: Mode, kind: Kind) -> (Check, bool) {
-    let load = LoadOptions { max_stacks: 64, max_live: 4096, mode, kind, task: None, log: false };
+    let load =
+        LoadOptions { max_stacks: 64, max_live: 4096, mode, kind, task: None, watch_all: false, log: false };
     let cost = try_out(&load);
     match cost {
         Ok(seen) if seen.counted > 0 => {

@@ -56,6 +56,11 @@ impl Traced {
         }
     }
 
+    /// Whether it is this process: a pid comes back.
+    pub(super) fn is(&self, target: &Target) -> bool {
+        (self.target.pid, self.target.start_time) == (target.pid, target.start_time)
+    }
+
     pub(super) const fn pid(&self) -> u32 {
         self.target.pid
     }
@@ -142,6 +147,7 @@ impl Traced {
 
     pub(super) fn update_usage(&mut self) {
         if self.counting
+            && self.ended.is_none()
             && let Some(usage) = self.target.usage()
         {
             // A zombie has no memory left: what it had when it ran is what is asked for.
