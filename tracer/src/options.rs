@@ -132,11 +132,6 @@ pub fn rules(args: &SelectArgs) -> Result<Rules, UsageError> {
     if args.comms.iter().any(String::is_empty) {
         return wrong("--comm: the name is empty");
     }
-    for path in args.exes.iter().chain(&args.cgroups) {
-        if path.as_os_str().is_empty() {
-            return wrong("--exe and --cgroup: the path is empty");
-        }
-    }
     Ok(Rules {
         comms: args.comms.clone(),
         programs: args.exes.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,

@@ -71,7 +71,6 @@ fn a_wrong_value_is_refused_with_what_would_be_right() {
         (&["--label", "service"], "--label service: it must be KEY=VALUE"),
         (&["--label", "=shop"], "--label =shop: it must be KEY=VALUE"),
         (&["--comm", ""], "--comm: the name is empty"),
-        (&["--exe", ""], "--exe and --cgroup: the path is empty"),
         (&["--container", "web-1"], "--container web-1: an id has hex digits only"),
         (&["--container", "0123456789a"], "--container 0123456789a: give 12 to 64 hex digits of its id"),
     ] {
