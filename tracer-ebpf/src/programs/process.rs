@@ -10,6 +10,7 @@ use aya_ebpf::{
 use tracer_ebpf::abi::{
     COMM_BYTES, EventHeader, EventKind, ExecEvent, Followed,
     slot::{HOLD_AT_EXEC, HOLD_AT_LOADER},
+    slot_place,
 };
 
 use super::{
@@ -76,7 +77,10 @@ pub(crate) fn exec() {
 fn stop_counting(followed: *mut Followed) {
     // SAFETY: pointers into the maps' values.
     unsafe {
-        if let Some(slot) = SLOTS.get_ptr_mut((*followed).slot) {
+        let slot = (*followed).slot;
+        if slot != u32::MAX
+            && let Some(slot) = SLOTS.get_ptr_mut(slot_place(slot))
+        {
             core::ptr::write_volatile(&raw mut (*slot).counting, 0);
         }
         // Who sets the flag at this moment looks here afterwards.

@@ -21,6 +21,7 @@ use tracer_ebpf::abi::{
     BlockBucket, CallBucket, Followed, FunctionTotals, LiveBlock, MAX_SLOTS, Range, SiteRecord, SiteSpread,
     Slot, SlotTotals, TextRanges,
     slot::{MAX_TEXT, NO_TEXT},
+    slot_place,
 };
 
 use self::attach::{Kind, Links};
@@ -160,19 +161,25 @@ impl Kernel {
         self.kind
     }
 
-    /// Writes a slot that does not count yet.
+    /// Writes a slot that does not count yet, and says whose its overflow record is.
     pub fn set_slot(&self, index: u32, slot: &Slot) {
-        self.slots.write(index, slot);
+        self.slots.write(slot_place(index), slot);
+        let owner = self.sites.word(slot_place(index), offset_of!(SiteRecord, sent));
+        owner.store(1 + u64::from(index), Ordering::Release);
     }
 
     /// Begins or ends the counting of a slot.
     pub fn set_counting(&self, index: u32, counting: bool) {
-        self.slots.half(index, offset_of!(Slot, counting)).store(u32::from(counting), Ordering::Release);
+        self.slots
+            .half(slot_place(index), offset_of!(Slot, counting))
+            .store(u32::from(counting), Ordering::Release);
     }
 
     /// Changes the mean bytes between samples of a slot, at any time; 0 is every allocation.
     pub fn set_sample_bytes(&self, index: u32, sample_bytes: u64) {
-        self.slots.word(index, offset_of!(Slot, sample_bytes)).store(sample_bytes, Ordering::Release);
+        self.slots
+            .word(slot_place(index), offset_of!(Slot, sample_bytes))
+            .store(sample_bytes, Ordering::Release);
     }
 
     /// Tells the walk which ranges of a target are executable; sorted, at most [`MAX_TEXT`].
@@ -188,7 +195,7 @@ impl Kernel {
         for (to, from) in ranges.iter_mut().zip(callers) {
             *to = *from;
         }
-        self.text.set(index, &TextRanges { ranges }, 0).map_err(|error| map_error("TEXT", &error))
+        self.text.set(slot_place(index), &TextRanges { ranges }, 0).map_err(|error| map_error("TEXT", &error))
     }
 
     /// Attaches the programs of the mode to the points of one object in one process.
@@ -274,7 +281,8 @@ impl Kernel {
     ///
     /// The kernel's refusal.
     pub fn slot_totals(&self, slot: u32) -> Result<Vec<SlotTotals>, KernelError> {
-        let per_cpu = self.slot_totals.get(&slot, 0).map_err(|error| map_error("SLOT_TOTALS", &error))?;
+        let per_cpu =
+            self.slot_totals.get(&slot_place(slot), 0).map_err(|error| map_error("SLOT_TOTALS", &error))?;
         Ok(per_cpu.iter().copied().collect())
     }
 }

@@ -1,8 +1,11 @@
 //! The lives of processes, as the kernel side reports them: whom it follows, what it could not report.
 
 use std::fs::File;
+use std::ops::Range;
 
-use tracer_ebpf::abi::Followed;
+use aya::Pod;
+use aya::maps::{MapData, MapError, PerCpuArray, PerCpuValues};
+use tracer_ebpf::abi::{Followed, FunctionTotals, SlotTotals, slot_place};
 
 use super::attach::{self, Links};
 use super::{Kernel, KernelError, NoticeRing, map_error};
@@ -21,6 +24,26 @@ impl Kernel {
     #[must_use]
     pub fn slot_of(&self, tgid: u32) -> Option<u32> {
         self.followed.get(&tgid, 0).ok().map(|followed| followed.slot).filter(|&slot| slot != u32::MAX)
+    }
+
+    /// Whether anything of a slot is counted in its overflow record.
+    #[must_use]
+    pub fn has_overflowed(&self, slot: u32) -> bool {
+        self.sites.read(slot_place(slot)).allocated.objects_q16 > 0
+    }
+
+    /// Makes the counts of a slot's place zero, once they are known and no program counts there any more.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal.
+    pub fn clear_slot(&mut self, slot: u32, totals: Range<u32>) -> Result<(), KernelError> {
+        for index in totals {
+            zero(&mut self.function_totals, index, FunctionTotals::ZERO)
+                .map_err(|error| map_error("FUNCTION_TOTALS", &error))?;
+        }
+        zero(&mut self.slot_totals, slot_place(slot), SlotTotals::ZERO)
+            .map_err(|error| map_error("SLOT_TOTALS", &error))
     }
 
     /// Notices of processes that were lost so far.
@@ -65,4 +88,10 @@ impl Kernel {
     pub fn take_process_events(&mut self) -> Option<NoticeRing> {
         self.process_events.take()
     }
+}
+
+/// Makes an entry zero on every processor.
+fn zero<T: Pod>(map: &mut PerCpuArray<MapData, T>, index: u32, zero: T) -> Result<(), MapError> {
+    let processors = map.get(&index, 0)?.len();
+    map.set(index, PerCpuValues::try_from(vec![zero; processors])?, 0)
 }

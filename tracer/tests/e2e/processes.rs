@@ -18,6 +18,8 @@ use crate::servants::{
 
 /// Objects that `maps_many_objects` loads.
 const OBJECTS: usize = 3000;
+/// More than a tracer has slots.
+const ONE_AFTER_THE_OTHER: usize = 300;
 /// Threads of one process, and processes of one tracer.
 const THREADS: usize = 500;
 const PROCESSES: usize = 200;
@@ -331,4 +333,36 @@ fn two_hundred_processes_are_each_counted_exactly() {
     assert_eq!(snapshot.targets.len(), PROCESSES);
     assert_exact_each(&snapshot, &tallies);
     assert_eq!(snapshot.quality.verdict, Verdict::Exact, "{:?}", snapshot.quality);
+}
+
+/// Check three hundred images, one after the other: the slots of those that are over are used again, and no number of one
+/// gets into another's.
+#[test]
+fn slots_of_ended_processes_are_used_again() {
+    if !kernel_or_skip("slots_of_ended_processes_are_used_again") {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = copy_named(&directory, "one-by-one");
+    let mut stays = Servant::named(&program);
+    let mut tracer = select(&["--comm", "one-by-one"]);
+    tracer.wait_counting();
+    let mut tallies = Vec::new();
+    for index in 0..ONE_AFTER_THE_OTHER {
+        let mut servant = Servant::named(&program);
+        wait_counting_in(&tracer, servant.pid);
+        servant.work(1 + index as u32 % 2);
+        tallies.push((servant.pid, servant.tally()));
+        servant.process.command("exit");
+        servant.process.wait();
+    }
+    stays.work(3);
+    tallies.push((stays.pid, stays.tally()));
+    let snapshot = report(tracer);
+    assert_eq!(snapshot.targets.len(), ONE_AFTER_THE_OTHER + 1);
+    assert_exact_each(&snapshot, &tallies);
+    assert_eq!(snapshot.quality.verdict, Verdict::Exact, "{:?}", snapshot.quality);
+    let held =
+        |target: &tracer::model::snapshot::Target| target.totals.inuse_objects.is_some_and(|held| held >= 70);
+    assert!(snapshot.targets.iter().all(held), "what each had at its end is still told");
 }

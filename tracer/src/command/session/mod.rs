@@ -6,6 +6,7 @@ mod deep_stack;
 pub(super) mod image;
 mod processes;
 mod report;
+mod slots;
 mod traced;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,8 @@ use crate::options::TraceOptions;
 use crate::symbolize::{Symbolizer, Unmapped};
 use crate::target::mappings::{FileCache, Mappings};
 use crate::target::{Target, loader};
+use processes::Leaving;
+use slots::{Place, Slots};
 use traced::Traced;
 
 /// A new stack waits for this many looks at the mappings at most.
@@ -50,8 +53,9 @@ pub struct Session {
     model: Model,
     symbolizer: Symbolizer,
     waiting: Vec<(NewStack, u32)>,
-    next_slot: u32,
-    next_total: u32,
+    slots: Slots,
+    /// Slots whose probes are being removed.
+    leaving: Vec<Leaving>,
     /// Whose usage is read next.
     next_usage: usize,
     started: Instant,
@@ -111,8 +115,8 @@ impl Session {
             model: Model::default(),
             symbolizer: Symbolizer::default(),
             waiting: Vec::new(),
-            next_slot: 0,
-            next_total: 0,
+            slots: Slots::default(),
+            leaving: Vec::new(),
             next_usage: 0,
             started: Instant::now(),
             counting_since: None,
@@ -173,26 +177,40 @@ impl Session {
             // What goes through the other malloc is missing: the verdict must say so.
             self.count_failure(&format!("{rival} defines malloc too and is not traced"));
         }
-        let slot = self.next_slot;
-        let first_total = self.next_total;
-        let next_total = first_total + prepared.functions().len() as u32;
-        if slot >= calibrate::SLOT || next_total > calibrate::FIRST_TOTAL {
+        self.free_slots();
+        let Some(place) = self.slots.take(prepared.functions().len() as u32) else {
             return Err(anyhow::anyhow!(
-                "no slot left for process {pid}: one tracer follows {} images with {} functions",
+                "no slot left for process {pid}: one tracer follows {} images with {} functions at a time",
                 calibrate::SLOT,
                 calibrate::FIRST_TOTAL
             )
             .into());
+        };
+        let attached = self.attach_to_slot(index, hold, place, mappings, &prepared);
+        if attached.is_err() {
+            // Nothing was counted in it.
+            self.slots.give_back(place);
         }
-        self.next_slot += 1;
-        self.next_total = next_total;
+        attached
+    }
+
+    fn attach_to_slot(
+        &mut self,
+        index: usize,
+        hold: u32,
+        place: Place,
+        mappings: Mappings,
+        prepared: &image::Prepared,
+    ) -> Result<(), Failure> {
+        let pid = self.traced[index].pid();
+        let slot = place.slot;
         self.kernel.set_slot(slot, &prepared.slot(pid, self.seed, self.sample_bytes, &mappings));
         self.kernel.set_text(slot, &mappings.text_ranges(tracer_ebpf::abi::slot::MAX_TEXT))?;
         self.kernel.follow(pid, Followed { slot, hold })?;
-        let points = prepared.points(slot, first_total);
+        let points = prepared.points(slot, place.first_total);
         let links = self.kernel.attach(pid, &prepared.file.file, &points)?;
         let allocator = prepared.describe(self.kernel.kind());
-        self.traced[index].begin_image((slot, first_total), mappings, links, &prepared, allocator);
+        self.traced[index].begin_image(place, mappings, links, prepared, allocator);
         Ok(())
     }
 

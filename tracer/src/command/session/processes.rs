@@ -4,8 +4,15 @@ use super::Session;
 use super::traced::Traced;
 use crate::command::Failure;
 use crate::command::events::Events;
-use crate::kernel::attach::Links;
+use crate::kernel::KernelError;
+use crate::kernel::attach::{Links, Removal};
 use crate::target::{Target, loader};
+
+/// An image that is over: its slot is free when its probes are gone.
+pub(super) struct Leaving {
+    slot: u32,
+    removal: Removal,
+}
 
 impl Session {
     /// Learns of the execs, forks and library loads of processes from now on.
@@ -132,8 +139,48 @@ impl Session {
         self.given.remove(&pid);
         if let Some(traced) = self.last_with(pid) {
             traced.end(how);
-            traced.take_links().detach_later();
         }
+        self.leave(pid);
+    }
+
+    /// Removes the probes of a process without waiting for that.
+    fn leave(&mut self, pid: u32) {
+        let Some(traced) = self.last_with(pid) else { return };
+        let Some(slot) = traced.images.last().map(|image| image.slot) else { return };
+        let removal = traced.take_links().detach_later();
+        self.leaving.push(Leaving { slot, removal });
+    }
+
+    /// Keeps the counts of images whose probes are gone, and gives their slots to others.
+    pub(super) fn free_slots(&mut self) {
+        let (gone, leaving): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.leaving).into_iter().partition(|leaving| leaving.removal.is_done());
+        self.leaving = leaving;
+        for Leaving { slot, .. } in gone {
+            // An image that was left twice is gone when both have ended.
+            if self.leaving.iter().any(|leaving| leaving.slot == slot) {
+                continue;
+            }
+            if let Err(error) = self.free_slot(slot) {
+                // The slot stays what it is.
+                self.note(format!("the slot of a process that is gone is not used again: {error}"));
+            }
+        }
+    }
+
+    fn free_slot(&mut self, slot: u32) -> Result<(), KernelError> {
+        let images = self.traced.iter_mut().flat_map(|traced| &mut traced.images);
+        let Some(image) = images.into_iter().find(|image| image.slot == slot) else { return Ok(()) };
+        // What the overflow record holds has no key of its own.
+        if image.last_counts.is_some() || self.kernel.has_overflowed(slot) {
+            return Ok(());
+        }
+        let (place, counts) = (image.place, image.counts(&self.kernel)?);
+        self.kernel.set_counting(slot, false);
+        self.kernel.clear_slot(slot, place.first_total..place.first_total + place.totals)?;
+        image.last_counts = Some(counts);
+        self.slots.give_back(place);
+        Ok(())
     }
 
     /// Notes that a process is not to be traced, or no more; one that is not may have been followed.
@@ -149,8 +196,8 @@ impl Session {
 
     /// Notes that a process has executed another program: the heap of the old one is gone.
     pub fn replaced(&mut self, pid: u32) {
+        self.leave(pid);
         if let Some(traced) = self.last_with(pid) {
-            traced.take_links().detach_later();
             traced.image_ended();
         }
     }

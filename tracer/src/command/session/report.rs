@@ -23,12 +23,7 @@ pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Mo
                 index: image.slot,
                 is_last_image: position == last,
                 functions: image.functions.clone(),
-                counts: collect::slot(
-                    &session.kernel,
-                    image.slot,
-                    image.first_total,
-                    image.functions.iter().map(|(_, frees)| *frees),
-                )?,
+                counts: image.counts(&session.kernel)?,
             })
         });
         let slots = slots.collect::<Result<Vec<_>, Failure>>()?;

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use tracer_ebpf::abi::slot::MAX_TEXT;
 
 use super::image::Prepared;
-use crate::kernel::Kernel;
+use super::slots::Place;
+use crate::collect::{self, SlotCounts};
 use crate::kernel::attach::Links;
+use crate::kernel::{Kernel, KernelError};
 use crate::model::snapshot;
 use crate::symbolize::AddressCache;
 use crate::target::mappings::Mappings;
@@ -26,7 +28,9 @@ pub(super) struct Traced {
 /// One image of it.
 pub(super) struct ImageState {
     pub(super) slot: u32,
-    pub(super) first_total: u32,
+    pub(super) place: Place,
+    /// Its counts, once it is over and its place may be another's.
+    pub(super) last_counts: Option<SlotCounts>,
     pub(super) functions: Vec<(String, bool)>,
     pub(super) allocator: snapshot::Allocator,
     mappings: Mappings,
@@ -34,6 +38,19 @@ pub(super) struct ImageState {
     links: Links,
     counting: bool,
     ended: bool,
+}
+
+impl ImageState {
+    /// Its counts now, or at its end.
+    pub(super) fn counts(&self, kernel: &Kernel) -> Result<SlotCounts, KernelError> {
+        match &self.last_counts {
+            Some(counts) => Ok(counts.clone()),
+            None => {
+                let frees = self.functions.iter().map(|(_, frees)| *frees);
+                collect::slot(kernel, self.slot, self.place.first_total, frees)
+            }
+        }
+    }
 }
 
 /// What is known of an image's code.
@@ -68,7 +85,7 @@ impl Traced {
     /// Takes up the image that the process runs now.
     pub(super) fn begin_image(
         &mut self,
-        (slot, first_total): (u32, u32),
+        place: Place,
         mappings: Mappings,
         links: Links,
         prepared: &Prepared,
@@ -83,8 +100,9 @@ impl Traced {
             self.target = target;
         }
         self.images.push(ImageState {
-            slot,
-            first_total,
+            slot: place.slot,
+            place,
+            last_counts: None,
             functions: prepared.functions(),
             allocator,
             mappings,
@@ -113,7 +131,7 @@ impl Traced {
             self.usage_at_start = self.target.usage().unwrap_or(self.usage);
         }
         self.counting = counting;
-        for image in &mut self.images {
+        for image in self.images.iter_mut().filter(|image| image.last_counts.is_none()) {
             let wanted = counting && !image.ended;
             if image.counting != wanted {
                 image.counting = wanted;
@@ -123,7 +141,7 @@ impl Traced {
     }
 
     pub(super) fn set_sample_bytes(&self, kernel: &Kernel, sample_bytes: u64) {
-        for image in &self.images {
+        for image in self.images.iter().filter(|image| image.last_counts.is_none()) {
             kernel.set_sample_bytes(image.slot, sample_bytes);
         }
     }
