@@ -33,6 +33,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Attach to running processes
+    #[command(
+        after_help = "--pid, --comm, --exe, --cgroup and --container may be given several times and mixed: all that they \
+                      name is traced. With one of the last four, processes that match later are traced too, and if \
+                      none matches yet, tracer waits for the first; the report comes after --duration or Ctrl-C."
+    )]
     Attach(AttachArgs),
     /// Start a program under the tracer, from its first allocation
     Run(RunArgs),
@@ -58,12 +63,34 @@ pub enum Command {
 /// `tracer attach`
 #[derive(Debug, Args)]
 pub struct AttachArgs {
-    /// Process to attach to; may be given several times
-    #[arg(long = "pid", value_name = "PID", required = true)]
-    pub pids: Vec<u32>,
+    /// Which processes.
+    #[command(flatten)]
+    pub select: SelectArgs,
     /// Everything that `run` has too.
     #[command(flatten)]
     pub trace: TraceArgs,
+}
+
+/// Processes of `attach`: each may be given several times, and all of them together are traced.
+#[derive(Debug, Default, Args)]
+#[group(required = true, multiple = true)]
+pub struct SelectArgs {
+    /// Process to attach to
+    #[arg(long = "pid", value_name = "PID")]
+    pub pids: Vec<u32>,
+    /// Processes of that name (`comm`), also those that start later; of a longer name the first 15 bytes count
+    #[arg(long = "comm", value_name = "NAME")]
+    pub comms: Vec<String>,
+    /// Processes of that program, also later ones: its path here, or as its container has it
+    #[arg(long = "exe", value_name = "PATH")]
+    pub exes: Vec<PathBuf>,
+    /// Processes of that control group and all below it, also later ones: a path under the cgroup mount, or relative
+    /// to it
+    #[arg(long = "cgroup", value_name = "PATH")]
+    pub cgroups: Vec<PathBuf>,
+    /// Processes of that container, also later ones: its id of 64 hex digits, or at least the first 12
+    #[arg(long = "container", value_name = "ID")]
+    pub containers: Vec<String>,
 }
 
 /// `tracer run`
@@ -86,10 +113,12 @@ pub struct TraceArgs {
     /// Walk the stack of a sample only, one every N bytes on average, such as 512KiB; 0 is every allocation
     #[arg(long, value_name = "N", default_value = "0")]
     pub sample_bytes: String,
-    /// Stop after this time, such as 10s [default: until Ctrl-C or the end of the target]
+    /// Stop so long after the first process is attached to, such as 10s [default: until Ctrl-C or the end of the
+    /// targets]
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
-    /// How often a live view is drawn anew (a later version brings one)
+    /// How soon a process that newly matches is attached to; how often a live view is drawn anew (a later version
+    /// brings one)
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub interval: String,
     /// Rows of the table

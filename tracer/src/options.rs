@@ -1,18 +1,19 @@
 //! Arguments to checked options: defaults, limits, and messages that name the flag.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
 use tracer_ebpf::sampling::MAX_SAMPLE_BYTES;
 
-use crate::cli::{Attach, TraceArgs, View, YesNo};
+use crate::cli::{Attach, SelectArgs, TraceArgs, View, YesNo};
 use crate::mode::Mode;
 use crate::model::Filter;
 use crate::model::snapshot::Dimension;
 use crate::target::mappings::{MappedFile, Mappings};
+use crate::target::selection::Rules;
 use crate::units::Bytes;
 use crate::view::Format;
 
@@ -41,7 +42,9 @@ impl Choice {
     #[must_use]
     pub fn files(&self, mappings: &Mappings) -> Vec<Arc<MappedFile>> {
         let wanted = |file: &Arc<MappedFile>| self.object.as_ref().is_none_or(|object| *object == file.path);
-        mappings.files().into_iter().filter(wanted).collect()
+        // A probe is on the file, whatever names it is mapped by.
+        let mut seen = HashSet::new();
+        mappings.files().into_iter().filter(wanted).filter(|file| seen.insert(file.identity)).collect()
     }
 
     /// Whether an allocator is wanted.
@@ -81,6 +84,8 @@ pub struct TraceOptions {
     pub attach: Attach,
     /// Children too.
     pub follow_forks: bool,
+    /// Which processes are wanted beside those that are named by their pid.
+    pub rules: Rules,
     /// Call stacks kept apart.
     pub max_stacks: u32,
     /// Blocks followed.
@@ -136,10 +141,48 @@ pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError>
             symbol_prefix: args.symbol_prefix.clone(),
         },
         attach: args.attach,
+        rules: Rules::default(),
         follow_forks: args.follow_forks.map_or(is_run, |choice| choice == YesNo::Yes),
         max_stacks: args.max_stacks,
         max_live: args.max_live,
     })
+}
+
+/// Hex digits of a container's id, and of the shortest beginning of one that is taken for it.
+const ID_DIGITS: std::ops::RangeInclusive<usize> = 12..=64;
+
+/// Checks which processes `attach` is to trace.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub fn rules(args: &SelectArgs) -> Result<Rules, UsageError> {
+    if args.comms.iter().any(String::is_empty) {
+        return wrong("--comm: the name is empty");
+    }
+    Ok(Rules {
+        comms: args.comms.clone(),
+        programs: args.exes.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
+        cgroups: args.cgroups.clone(),
+        containers: args.containers.iter().map(|text| container(text)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, UsageError> {
+    std::path::absolute(path).or_else(|error| wrong(format!("--exe {}: {error}", path.display())))
+}
+
+fn container(text: &str) -> Result<String, UsageError> {
+    // As it is printed by many a runtime's tool.
+    let id = text.rsplit("://").next().unwrap_or(text).to_ascii_lowercase();
+    let (least, most) = (ID_DIGITS.start(), ID_DIGITS.end());
+    if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return wrong(format!("--container {text}: an id has hex digits only"));
+    }
+    if !ID_DIGITS.contains(&id.len()) {
+        return wrong(format!("--container {text}: give {least} to {most} hex digits of its id"));
+    }
+    Ok(id)
 }
 
 fn mode(text: &str) -> Result<Mode, UsageError> {

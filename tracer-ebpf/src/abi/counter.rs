@@ -66,6 +66,18 @@ pub struct FunctionTotals {
 }
 
 impl FunctionTotals {
+    /// Nothing yet.
+    pub const ZERO: Self = Self {
+        position: 0,
+        empty_calls: 0,
+        failed: 0,
+        moved_objects: 0,
+        moved_bytes: 0,
+        next_sample: 0,
+        drawn_with: 0,
+        sizes: [0; crate::histogram::SIZE_BUCKETS],
+    };
+
     /// Bytes asked for.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
@@ -81,6 +93,12 @@ pub struct SlotTotals {
     pub events: [u64; MAX_COUNTERS],
     /// Lifetimes of freed blocks, by [`crate::histogram::lifetime_bucket`].
     pub lifetimes: [u64; crate::histogram::LIFETIME_PLACES],
+}
+
+impl SlotTotals {
+    /// Nothing yet.
+    pub const ZERO: Self =
+        Self { events: [0; MAX_COUNTERS], lifetimes: [0; crate::histogram::LIFETIME_PLACES] };
 }
 
 const _: () = assert!(size_of::<FunctionTotals>() == 56 + 8 * crate::histogram::SIZE_BUCKETS);

@@ -6,9 +6,9 @@
 pub enum EventKind {
     /// A [`StackEvent`] and its frames.
     Stack = 1,
-    /// A followed process executed another program; no payload.
+    /// A process executed another program: an [`ExecEvent`].
     Exec = 2,
-    /// A followed process has a new child; `value` is the child's pid.
+    /// A process has a new child; `value` is the child's pid.
     Fork = 3,
     /// A followed process reached the loader's rendezvous: its mappings have changed.
     Loaded = 4,
@@ -73,5 +73,19 @@ pub struct StackEvent {
     pub _reserved: u32,
 }
 
+/// Bytes of a task's name in the kernel, the last one 0 (`TASK_COMM_LEN`).
+pub const COMM_BYTES: usize = 16;
+
+/// A process executed another program.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ExecEvent {
+    /// `value` is 0.
+    pub header: EventHeader,
+    /// The new name of its thread.
+    pub comm: [u8; COMM_BYTES],
+}
+
 const _: () = assert!(size_of::<EventHeader>() == 16);
+const _: () = assert!(size_of::<ExecEvent>() == 32);
 const _: () = assert!(size_of::<StackEvent>() == 32);

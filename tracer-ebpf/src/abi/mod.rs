@@ -13,12 +13,22 @@ pub mod slot;
 
 pub use cookie::{Argument, Cookie};
 pub use counter::{Counter, FunctionTotals, SlotTotals};
-pub use event::{EventHeader, EventKind, StackEvent, StopReason};
+pub use event::{COMM_BYTES, EventHeader, EventKind, ExecEvent, StackEvent, StopReason};
 pub use record::{BlockBucket, Call, CallBucket, LiveBlock, SiteRecord, SiteSpread, Sums, Variances};
 pub use slot::{Followed, Range, Slot, TextRanges};
 
-/// Targets that one tracer can watch at a time (a slot is one image of one process).
+/// Images that one tracer can watch at a time (a slot is one image of one process).
 pub const MAX_SLOTS: u32 = 256;
+
+/// Where a slot lies in the arrays of [`MAX_SLOTS`] entries. The higher bits of its number tell it from those that lay
+/// there before it.
+#[inline(always)]
+#[must_use]
+pub const fn slot_place(slot: u32) -> u32 {
+    slot & (MAX_SLOTS - 1)
+}
+
+const _: () = assert!(MAX_SLOTS.is_power_of_two());
 /// Functions that are probed per slot at most.
 pub const MAX_FUNCTIONS: u32 = 255;
 /// Functions with totals of their own in all, unless user space asks for more.

@@ -75,11 +75,12 @@ pub const KEY_RESERVED: u64 = 1;
 /// No block begins in the first page, so that no key is [`KEY_RESERVED`].
 pub const LOWEST_BLOCK: u64 = 4096;
 
-/// The key of a block: user addresses have 56 bits at most (5-level page tables), a slot index 8.
+/// The key of a block: the addresses that allocators get have 47 bits (more only for who asks `mmap` for them, with
+/// 5-level page tables), a slot's number 16.
 #[inline(always)]
 #[must_use]
 pub const fn block_key(slot: u32, address: u64) -> u64 {
-    address ^ (slot as u64) << 56
+    address ^ (slot as u64) << 47
 }
 
 /// What is known of a live block.
@@ -104,7 +105,8 @@ pub struct SiteRecord {
     pub key: u64,
     /// Second, independent hash of the frames: a mismatch is a collision of the key.
     pub check: u64,
-    /// 1 + the slot once the frames have crossed the ring buffer; nothing counts before.
+    /// 1 + the slot once the frames have crossed the ring buffer; nothing counts before. In an overflow record 1 + the
+    /// slot that has its place.
     pub sent: u64,
     /// Allocations.
     pub allocated: Sums,

@@ -62,7 +62,7 @@ const _: () = assert!(MAX_TEXT.is_power_of_two(), "the search in BPF masks its i
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Followed {
-    /// Slot that counts for it, or `u32::MAX`.
+    /// Slot that counts for it; `u32::MAX` if none does, or since it has executed another program.
     pub slot: u32,
     /// Sum of [`HOLD_AT_EXEC`] and [`HOLD_AT_LOADER`].
     pub hold: u32,

@@ -1,6 +1,6 @@
 //! A call of an allocator function: what it asks for, and whether another probed function made it.
 
-use tracer_ebpf::abi::{Argument, Cookie, Range, Slot};
+use tracer_ebpf::abi::{Argument, Cookie, Range, Slot, slot_place};
 
 use super::{maps::SLOTS, user::Registers};
 
@@ -65,7 +65,7 @@ pub(crate) fn jumps_away(registers: Registers, argument: Argument) -> bool {
 /// The slot of a probe. A call that was begun to be counted is counted to its end, whatever the flag says meanwhile.
 #[inline(always)]
 pub(crate) fn slot(cookie: &Cookie) -> Option<*mut Slot> {
-    SLOTS.get_ptr_mut(u32::from(cookie.slot))
+    SLOTS.get_ptr_mut(slot_place(u32::from(cookie.slot)))
 }
 
 /// The slot of a probe, if it counts now.

@@ -3,7 +3,7 @@
 use aya_ebpf::EbpfContext;
 use aya_log_ebpf::warn;
 use tracer_ebpf::{
-    abi::{Cookie, Counter, FunctionTotals, SlotTotals},
+    abi::{Cookie, Counter, FunctionTotals, SlotTotals, slot_place},
     histogram::{LIFETIME_PLACES, SIZE_BUCKETS, lifetime_bucket, size_bucket},
 };
 
@@ -15,7 +15,7 @@ use super::{
 
 #[inline(always)]
 fn slot_totals(cookie: &Cookie) -> Option<*mut SlotTotals> {
-    SLOT_TOTALS.get_ptr_mut(u32::from(cookie.slot))
+    SLOT_TOTALS.get_ptr_mut(slot_place(u32::from(cookie.slot)))
 }
 
 #[inline(always)]

@@ -65,9 +65,15 @@ pub(crate) static SITES_TAKEN: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static STACKS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
-/// Execs, forks and loader events of followed processes. Read at once. 64 KiB.
+/// Execs, forks and loader events of followed processes, and of all if `WATCH_ALL`. Read at once. 256 KiB. Full:
+/// counted in `PROCESS_EVENTS_LOST`.
 #[map]
-pub(crate) static PROCESS_EVENTS: RingBuf = RingBuf::with_byte_size(64 << 10, 0);
+pub(crate) static PROCESS_EVENTS: RingBuf = RingBuf::with_byte_size(256 << 10, 0);
+
+/// Notices that did not fit, and children that could not be followed. Key: 0. Written by the tracepoints, read by
+/// user space, which then looks at all processes.
+#[map]
+pub(crate) static PROCESS_EVENTS_LOST: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Followed processes. Key: tgid. Written by user space and at a fork, read by the tracepoints. Limit: 4,096;
 /// not preallocated.
@@ -109,6 +115,10 @@ pub(crate) static SITE_PLACES: Global<u32> = Global::new(1);
 /// Call stacks kept apart at most.
 #[unsafe(no_mangle)]
 pub(crate) static MAX_STACKS: Global<u32> = Global::new(1);
+
+/// 1 if the execs and forks of every process are reported, not only those of followed ones.
+#[unsafe(no_mangle)]
+pub(crate) static WATCH_ALL: Global<u32> = Global::new(0);
 
 /// Offset of `pid` in the kernel's `task_struct`, from its BTF; 0 if unknown, then forks are not followed.
 #[unsafe(no_mangle)]

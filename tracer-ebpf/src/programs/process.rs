@@ -1,16 +1,25 @@
-//! Notices of what followed processes do: exec, fork, loading of libraries.
+//! Notices of what processes do: exec, fork, loading of libraries. Of followed ones, or of all (`WATCH_ALL`).
 
 use aya_ebpf::{
     bindings::BPF_RB_FORCE_WAKEUP,
-    helpers::{bpf_get_current_pid_tgid, bpf_probe_read_kernel, generated::bpf_send_signal},
+    helpers::{
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_probe_read_kernel, generated::bpf_send_signal,
+    },
     programs::{ProbeContext, RawTracePointContext},
 };
 use tracer_ebpf::abi::{
-    EventHeader, EventKind, Followed,
+    COMM_BYTES, EventHeader, EventKind, ExecEvent, Followed,
     slot::{HOLD_AT_EXEC, HOLD_AT_LOADER},
+    slot_place,
 };
 
-use super::maps::{FOLLOWED, PROCESS_EVENTS, SLOTS, TASK_PID_OFFSET, TASK_TGID_OFFSET, get};
+use super::{
+    atomic,
+    maps::{
+        FOLLOWED, PROCESS_EVENTS, PROCESS_EVENTS_LOST, SLOTS, TASK_PID_OFFSET, TASK_TGID_OFFSET, WATCH_ALL,
+        get,
+    },
+};
 
 const SIGSTOP: u32 = 19;
 
@@ -19,11 +28,27 @@ fn current_tgid() -> u32 {
     (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
+/// Whether strangers are reported too.
 #[inline(always)]
-fn notify(kind: EventKind, tgid: u32, value: u64) {
-    let event = EventHeader { kind: kind as u32, tgid, value };
-    // A thread of user space does nothing but read this ring, which holds 2,700 notices.
-    let _ = PROCESS_EVENTS.output(&event, u64::from(BPF_RB_FORCE_WAKEUP));
+fn watches_all() -> bool {
+    WATCH_ALL.load() != 0
+}
+
+/// A followed process's notice wakes its reader at once, a stranger's only if the reader has seen all before it.
+#[inline(always)]
+fn notify<T: 'static>(event: &T, is_followed: bool) {
+    let flags = if is_followed { u64::from(BPF_RB_FORCE_WAKEUP) } else { 0 };
+    if PROCESS_EVENTS.output(event, flags).is_err() {
+        lost();
+    }
+}
+
+/// User space looks at all processes when it sees this.
+#[inline(always)]
+fn lost() {
+    if let Some(count) = PROCESS_EVENTS_LOST.get_ptr_mut(0) {
+        atomic::add(count, 1);
+    }
 }
 
 /// Stops the current process for user space to attach.
@@ -37,22 +62,41 @@ fn hold() {
 #[inline(always)]
 pub(crate) fn exec() {
     let tgid = current_tgid();
-    let Some(followed) = get(&FOLLOWED, &tgid) else { return };
-    if let Some(slot) = SLOTS.get_ptr_mut(followed.slot) {
-        // SAFETY: a pointer into the map's value.
-        unsafe { core::ptr::write_volatile(&raw mut (*slot).counting, 0) };
+    let followed = FOLLOWED.get_ptr_mut(&tgid);
+    if let Some(followed) = followed {
+        stop_counting(followed);
+    } else if !watches_all() {
+        return;
     }
-    if followed.hold & HOLD_AT_EXEC != 0 {
-        hold();
-    }
-    notify(EventKind::Exec, tgid, 0);
+    let header = EventHeader { kind: EventKind::Exec as u32, tgid, value: 0 };
+    let comm = bpf_get_current_comm().unwrap_or([0; COMM_BYTES]);
+    notify(&ExecEvent { header, comm }, followed.is_some());
 }
 
-/// A task is created: a followed process may have a child. The tracepoint's second argument is its task_struct.
+#[inline(always)]
+fn stop_counting(followed: *mut Followed) {
+    // SAFETY: pointers into the maps' values.
+    unsafe {
+        let slot = (*followed).slot;
+        if slot != u32::MAX
+            && let Some(slot) = SLOTS.get_ptr_mut(slot_place(slot))
+        {
+            core::ptr::write_volatile(&raw mut (*slot).counting, 0);
+        }
+        // Who sets the flag at this moment looks here afterwards.
+        core::ptr::write_volatile(&raw mut (*followed).slot, u32::MAX);
+        if (*followed).hold & HOLD_AT_EXEC != 0 {
+            hold();
+        }
+    }
+}
+
+/// A task is created: a process may have a child. The tracepoint's second argument is its task_struct.
 #[inline(always)]
 pub(crate) fn fork(ctx: &RawTracePointContext) {
     let parent = current_tgid();
-    if get(&FOLLOWED, &parent).is_none() || TASK_PID_OFFSET.load() == 0 {
+    let is_followed = get(&FOLLOWED, &parent).is_some();
+    if TASK_PID_OFFSET.load() == 0 || !is_followed && !watches_all() {
         return;
     }
     let task = ctx.arg::<u64>(1);
@@ -64,8 +108,12 @@ pub(crate) fn fork(ctx: &RawTracePointContext) {
     if pid != tgid {
         return;
     }
-    let _ = FOLLOWED.insert(&tgid, &Followed { slot: u32::MAX, hold: 0 }, 0);
-    notify(EventKind::Fork, parent, u64::from(tgid));
+    // Its exec is to be reported; where every exec is, the map is not filled with what ends at once.
+    if !watches_all() && FOLLOWED.insert(&tgid, &Followed { slot: u32::MAX, hold: 0 }, 0).is_err() {
+        lost();
+    }
+    let event = EventHeader { kind: EventKind::Fork as u32, tgid: parent, value: u64::from(tgid) };
+    notify(&event, is_followed);
 }
 
 /// The loader has changed the mappings of the current process, or is about to.
@@ -77,5 +125,5 @@ pub(crate) fn rendezvous(_ctx: &ProbeContext) {
     {
         hold();
     }
-    notify(EventKind::Loaded, tgid, 0);
+    notify(&EventHeader { kind: EventKind::Loaded as u32, tgid, value: 0 }, true);
 }

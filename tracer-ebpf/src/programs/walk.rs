@@ -136,7 +136,7 @@ pub(crate) fn walk(scratch: &mut Scratch, slot_index: u32, slot: *const Slot, ca
     scratch.trampoline = trampoline;
     (scratch.text_start, scratch.text_end) = (program.start, program.end);
     (scratch.sp, scratch.fp) = (caller.sp, caller.fp);
-    if let Some(text) = TEXT.get(slot_index) {
+    if let Some(text) = TEXT.get(tracer_ebpf::abi::slot_place(slot_index)) {
         scratch.stop = StopReason::Depth as u64;
         let mut more = true;
         for _ in 0..FIRST_STEPS {

@@ -1,7 +1,9 @@
 //! The only reader of kernel bytes: records become owned types here. What it does not know is `None`, and the
 //! caller counts it.
 
-use tracer_ebpf::abi::{EventKind, StopReason};
+use tracer_ebpf::abi::{COMM_BYTES, EventKind, StopReason};
+
+use crate::target::comm::Comm;
 
 /// The head of every record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,12 @@ const STACK_BYTES: usize = size_of::<tracer_ebpf::abi::StackEvent>();
 #[must_use]
 pub fn header(record: &[u8]) -> Option<Header> {
     Some(Header { kind: u32_at(record, 0)?, tgid: u32_at(record, 4)?, value: u64_at(record, 8)? })
+}
+
+/// The name in an exec's record; `None` if it is cut.
+#[must_use]
+pub fn comm(record: &[u8]) -> Option<Comm> {
+    record.get(HEADER_BYTES..HEADER_BYTES + COMM_BYTES).map(Comm::of)
 }
 
 /// A stack record; `None` if it is not one, is cut, or says what this version does not know.
@@ -86,6 +94,14 @@ mod tests {
             stop: StopReason::NoFramePointer,
         };
         assert_eq!(stack(&record(1, 2, 2, &[0x1000, 0x7fff_0000_0001])), Some(expect));
+    }
+
+    #[test]
+    fn the_name_in_a_record_ends_at_its_zero() {
+        let mut bytes = record(2, 0, 0, &[]);
+        bytes[16..32].copy_from_slice(b"redis-server\0xyz");
+        assert_eq!(comm(&bytes), Some(Comm::of(b"redis-server")));
+        assert_eq!(comm(&bytes[..31]), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 pub mod decode;
 pub mod notices;
 
-use tracer_ebpf::abi::{Counter, MAX_SLOTS, SiteRecord, SiteSpread, Sums, Variances};
+use tracer_ebpf::abi::{Counter, SiteRecord, SiteSpread, Sums, Variances};
 use tracer_ebpf::histogram::{LIFETIME_BUCKETS, SIZE_BUCKETS};
 
 pub use decode::NewStack;
@@ -123,7 +123,7 @@ fn site(index: u32, record: &SiteRecord, spread: &SiteSpread) -> SiteCounts {
     SiteCounts {
         index,
         key: record.key,
-        slot: if index < MAX_SLOTS { index } else { record.sent as u32 - 1 },
+        slot: (record.sent as u32).wrapping_sub(1),
         allocated: record.allocated,
         gone: record.gone,
         unfollowed_objects_q16: record.unfollowed_objects,

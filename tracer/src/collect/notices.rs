@@ -5,17 +5,22 @@ use rustix::event::{PollFd, PollFlags, poll};
 use tracer_ebpf::abi::EventKind;
 
 use super::decode;
+use crate::target::comm::Comm;
 
-/// What a followed process did.
+/// What a process did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// It executes another program.
     Exec {
         /// The process.
         tgid: u32,
+        /// Its name from now on.
+        comm: Comm,
     },
     /// It has a child.
     Fork {
+        /// The process.
+        parent: u32,
         /// The child.
         child: u32,
     },
@@ -37,7 +42,7 @@ pub fn start(mut ring: NoticeRing, take: impl Fn(Notice) -> bool + Send + 'stati
             // A failed or interrupted wait is a short one: the ring is looked at in any case.
             let _ = poll(&mut [PollFd::new(&ring, PollFlags::IN)], None);
             while let Some(record) = ring.next() {
-                if let Some(notice) = decode::header(&record).and_then(|header| notice(&header))
+                if let Some(notice) = notice(&record)
                     && !take(notice)
                 {
                     return;
@@ -48,11 +53,14 @@ pub fn start(mut ring: NoticeRing, take: impl Fn(Notice) -> bool + Send + 'stati
     Ok(())
 }
 
-fn notice(header: &decode::Header) -> Option<Notice> {
+fn notice(record: &[u8]) -> Option<Notice> {
+    let header = decode::header(record)?;
     let tgid = header.tgid;
     match header.kind {
-        kind if kind == EventKind::Exec as u32 => Some(Notice::Exec { tgid }),
-        kind if kind == EventKind::Fork as u32 => Some(Notice::Fork { child: header.value as u32 }),
+        kind if kind == EventKind::Exec as u32 => Some(Notice::Exec { tgid, comm: decode::comm(record)? }),
+        kind if kind == EventKind::Fork as u32 => {
+            Some(Notice::Fork { parent: tgid, child: header.value as u32 })
+        }
         kind if kind == EventKind::Loaded as u32 => Some(Notice::Loaded { tgid }),
         _ => None,
     }

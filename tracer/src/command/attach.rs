@@ -3,19 +3,21 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::children::Children;
 use super::events::{Event, Events, Signalled};
+use super::loads::Loads;
 use super::messages::Messages;
+use super::newcomers::Newcomers;
 use super::pace::Pace;
 use super::session::Session;
-use super::{Failure, output};
+use super::{Failure, descriptors, output};
 use crate::cli::AttachArgs;
 use crate::collect::notices::Notice;
 use crate::kernel::preflight;
 use crate::options::{self, TraceOptions};
 use crate::target::Target;
+use crate::target::selection::Selection;
 
-/// How often the processes are looked at, and new children attached to.
+/// How often the processes are looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Traces running processes and reports.
@@ -24,16 +26,23 @@ const LOOK: Duration = Duration::from_millis(100);
 ///
 /// A target is not there or cannot be traced, or the report cannot be written.
 pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
-    let options = options::trace(&args.trace, false)?;
+    let rules = options::rules(&args.select)?;
+    let options = TraceOptions { rules: rules.clone(), ..options::trace(&args.trace, false)? };
     preflight::check_privileges().map_err(Failure::CannotTrace)?;
-    let pids: BTreeSet<u32> = args.pids.iter().copied().collect();
+    descriptors::raise();
+    let pids: BTreeSet<u32> = args.select.pids.iter().copied().collect();
     let targets = pids.into_iter().map(Target::open).collect::<Result<Vec<_>, _>>()?;
-    let events = Events::new();
+    let mut events = Events::new();
     events.take_signals(Signalled::Stop).map_err(anyhow::Error::from)?;
     let mut session = Session::open(&options, &targets, messages)?;
-    start(&mut session, targets, &events)?;
-    messages.detail("counting");
-    follow(&mut session, &options, &events, messages);
+    let mut newcomers = Newcomers::new(Selection::new(rules), options.follow_forks);
+    start(&mut session, targets, &mut newcomers, &mut events, messages)?;
+    follow(&mut session, &options, &mut newcomers, &mut events, messages);
+    newcomers.give_up(&mut session);
+    if !session.has_counted() {
+        let nobody = || Failure::NotFound("no process matched until tracer was stopped".to_owned());
+        return Err(newcomers.take_refusal().unwrap_or_else(nobody));
+    }
     session.stop();
     session.detach();
     session.calibrate();
@@ -43,8 +52,15 @@ pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
     output::report(&snapshot, &options, true, messages)
 }
 
-/// Attaches to all targets, then counts.
-fn start(session: &mut Session, targets: Vec<Target>, events: &Events) -> Result<(), Failure> {
+/// Attaches to all that are there, then counts.
+fn start(
+    session: &mut Session,
+    targets: Vec<Target>,
+    newcomers: &mut Newcomers,
+    events: &mut Events,
+    messages: &Messages,
+) -> Result<(), Failure> {
+    // Before the first look at who is there: nobody is missed in between.
     session.watch_processes(events)?;
     for target in targets {
         let pidfd = target.pidfd().map_err(anyhow::Error::from)?;
@@ -52,46 +68,62 @@ fn start(session: &mut Session, targets: Vec<Target>, events: &Events) -> Result
         session.add_given(target)?;
         events.take_end(pid, pidfd).map_err(anyhow::Error::from)?;
     }
-    session.count();
+    if newcomers.is_open() {
+        newcomers.scan(session);
+        newcomers.admit_all(session, events, messages);
+    }
+    session.begin_all();
+    if session.has_counted() {
+        messages.detail("counting");
+        session.watch_all_mappings();
+    } else {
+        messages.warn("no process matches yet: waiting for the first one (Ctrl-C ends)");
+    }
     Ok(())
 }
 
-/// Until told to stop, or the time is over, or all targets have ended.
-fn follow(session: &mut Session, options: &TraceOptions, events: &Events, messages: &Messages) {
-    let since = Instant::now();
+/// Until told to stop, or the time is over, or all targets have ended and no other can come.
+fn follow(
+    session: &mut Session,
+    options: &TraceOptions,
+    newcomers: &mut Newcomers,
+    events: &mut Events,
+    messages: &Messages,
+) {
+    let mut since = session.has_counted().then(Instant::now);
     let mut pace = Pace::new(LOOK);
+    let mut loads = Loads::default();
     let progress = messages.countdown(options.duration);
-    let mut children = Children::default();
-    while !session.all_ended() {
-        let left = options.duration.map(|duration| duration.saturating_sub(since.elapsed()));
-        if left == Some(Duration::ZERO) {
+    while newcomers.is_open() || !session.all_ended() {
+        let elapsed = since.map_or(Duration::ZERO, |since| since.elapsed());
+        let left = options.duration.map_or(Duration::MAX, |duration| duration.saturating_sub(elapsed));
+        if left.is_zero() {
             break;
         }
-        match events.next(left.unwrap_or(Duration::MAX).min(pace.wait())) {
+        match events.next(left.min(pace.wait()).min(newcomers.wait())) {
             Event::Signal(_) => break,
-            Event::Ended { pid } => session.ended(pid, "ended"),
-            Event::Notice(Notice::Exec { tgid }) if session.is_child(tgid) => {
-                if options.follow_forks {
-                    children.executed(session, tgid);
-                }
+            Event::Ended { pid } => {
+                session.ended(pid, "ended");
+                newcomers.ended(pid);
             }
-            Event::Notice(Notice::Exec { tgid }) => {
-                session.replaced(tgid);
-                session.ended(tgid, "executed another program");
-                session.note(format!("process {tgid} executed another program: the report ends there"));
-            }
-            Event::Notice(Notice::Loaded { tgid }) => session.mappings_changed(tgid),
-            Event::Notice(Notice::Fork { child }) if options.follow_forks => children.appeared(child),
-            Event::Notice(Notice::Fork { .. }) | Event::Tick => {}
+            Event::Notice(Notice::Exec { tgid, comm }) => newcomers.executed(session, tgid, comm),
+            Event::Notice(Notice::Fork { parent, child }) => newcomers.forked(session, parent, child),
+            Event::Notice(Notice::Loaded { tgid }) => loads.changed(session, tgid),
+            Event::Tick => {}
         }
         if pace.is_due() {
             pace.took(session.drain());
         }
         if pace.looks() {
             session.look();
-            children.attach_waiting(session, events, messages);
+            newcomers.look(session, options.interval);
         }
-        progress.at(since.elapsed());
+        loads.catch_up(session);
+        newcomers.round(session, events, messages);
+        if since.is_none() && session.has_counted() {
+            messages.detail("counting");
+            since = Some(Instant::now());
+        }
+        progress.at(elapsed);
     }
-    children.give_up(session);
 }

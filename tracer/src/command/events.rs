@@ -1,20 +1,22 @@
 //! Everything that can happen while targets are traced, in one channel.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use super::ends::Ends;
 use crate::collect::notices::{self, Notice};
 use crate::kernel::NoticeRing;
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A followed process did something.
+    /// A process did something.
     Notice(Notice),
     /// A process has ended.
     Ended {
@@ -31,6 +33,9 @@ pub enum Event {
 pub struct Events {
     sender: Sender<Event>,
     receiver: Receiver<Event>,
+    /// Notices in the channel.
+    queued: Arc<AtomicUsize>,
+    ends: Option<Ends>,
 }
 
 /// What signals mean.
@@ -42,6 +47,10 @@ pub enum Signalled {
     Forward,
 }
 
+/// Notices that wait in the channel; more wait in the ring buffer, and what does not fit there is counted.
+const MAX_QUEUED: usize = 1 << 16;
+/// Between two looks at a full channel.
+const FULL_WAIT: Duration = Duration::from_millis(1);
 /// Exit code after a signal that ends at once: 128 + SIGINT.
 const INTERRUPTED: i32 = 130;
 
@@ -50,7 +59,7 @@ impl Events {
     #[must_use]
     pub fn new() -> Self {
         let (sender, receiver) = channel();
-        Self { sender, receiver }
+        Self { sender, receiver, queued: Arc::default(), ends: None }
     }
 
     /// Takes signals from now on.
@@ -83,14 +92,21 @@ impl Events {
         Ok(())
     }
 
-    /// Takes the notices of followed processes.
+    /// Takes the notices of processes.
     ///
     /// # Errors
     ///
     /// The reader's thread could not be started.
     pub fn take_notices(&self, ring: NoticeRing) -> std::io::Result<()> {
         let sender = self.sender.clone();
-        notices::start(ring, move |notice| sender.send(Event::Notice(notice)).is_ok())
+        let queued = Arc::clone(&self.queued);
+        notices::start(ring, move |notice| {
+            while queued.load(Ordering::Relaxed) >= MAX_QUEUED {
+                std::thread::sleep(FULL_WAIT);
+            }
+            queued.fetch_add(1, Ordering::Relaxed);
+            sender.send(Event::Notice(notice)).is_ok()
+        })
     }
 
     /// Waits for the end of a process.
@@ -98,14 +114,12 @@ impl Events {
     /// # Errors
     ///
     /// The waiter's thread could not be started.
-    pub fn take_end(&self, pid: u32, pidfd: OwnedFd) -> std::io::Result<()> {
-        let sender = self.sender.clone();
-        std::thread::Builder::new().name(format!("tracer-{pid}")).spawn(move || {
-            while poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None) != Ok(1) {}
-            // The receiver is gone when nobody waits any more.
-            let _ = sender.send(Event::Ended { pid });
-        })?;
-        Ok(())
+    pub fn take_end(&mut self, pid: u32, pidfd: OwnedFd) -> std::io::Result<()> {
+        if self.ends.is_none() {
+            let sender = self.sender.clone();
+            self.ends = Some(Ends::start(move |pid| sender.send(Event::Ended { pid }).is_ok())?);
+        }
+        self.ends.as_ref().map_or(Ok(()), |ends| ends.add(pid, pidfd))
     }
 
     /// Gives an event back, for a later reader.
@@ -118,7 +132,12 @@ impl Events {
     #[must_use]
     pub fn next(&self, tick: Duration) -> Event {
         match self.receiver.recv_timeout(tick) {
-            Ok(event) => event,
+            Ok(event) => {
+                if matches!(event, Event::Notice(_)) {
+                    self.queued.fetch_sub(1, Ordering::Relaxed);
+                }
+                event
+            }
             // Our own sender keeps the channel connected.
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Event::Tick,
         }

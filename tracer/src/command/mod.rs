@@ -1,10 +1,13 @@
 //! One file per command. Errors end here: they are printed once, and become the exit code.
 
 pub mod attach;
-mod children;
+mod descriptors;
 pub mod doctor;
+mod ends;
 pub mod events;
+mod loads;
 pub mod messages;
+mod newcomers;
 pub mod output;
 mod pace;
 pub mod run;

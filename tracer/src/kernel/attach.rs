@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::num::NonZeroU32;
 use std::os::fd::AsRawFd;
+use std::thread::JoinHandle;
 
 use aya::Ebpf;
 use aya::programs::uprobe::{UProbe, UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
@@ -75,6 +76,16 @@ impl Links {
         self.0.extend(other.0);
     }
 
+    /// Removes the probes of a process that is gone, and waits for nothing.
+    pub fn detach_later(self) -> Removal {
+        if self.0.is_empty() {
+            return Removal(None);
+        }
+        // Without a thread they are removed here.
+        let name = "tracer-release".to_owned();
+        Removal(std::thread::Builder::new().name(name).spawn(move || drop(self)).ok())
+    }
+
     /// Removes the probes, each link in a thread of its own: the kernel waits for its readers at each.
     pub fn detach(self) {
         std::thread::scope(|scope| {
@@ -82,6 +93,17 @@ impl Links {
                 scope.spawn(move || drop(link));
             }
         });
+    }
+}
+
+/// Probes that are being removed.
+pub struct Removal(Option<JoinHandle<()>>);
+
+impl Removal {
+    /// Whether no program of them runs any more.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.0.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
 

@@ -6,6 +6,7 @@ pub mod attach;
 pub mod btf;
 pub mod memory;
 pub mod preflight;
+mod processes;
 pub mod seccomp_trial;
 mod sizes;
 mod table;
@@ -21,6 +22,7 @@ use tracer_ebpf::abi::{
     BlockBucket, CallBucket, Followed, FunctionTotals, LiveBlock, MAX_SLOTS, Range, SiteRecord, SiteSpread,
     Slot, SlotTotals, TextRanges,
     slot::{MAX_HULLS, MAX_NESTED, MAX_TEXT, NO_TEXT},
+    slot_place,
 };
 
 use self::attach::{Kind, Links};
@@ -73,6 +75,8 @@ pub struct LoadOptions {
     pub kind: Kind,
     /// Offsets in the kernel's `task_struct`, if its BTF says them.
     pub task: Option<TaskOffsets>,
+    /// The execs and forks of every process are reported, not only those of followed ones.
+    pub watch_all: bool,
     /// Deliver the programs' own messages.
     pub log: bool,
 }
@@ -101,6 +105,7 @@ pub struct Kernel {
     followed: HashMap<MapData, u32, Followed>,
     stacks: RingBuf<MapData>,
     process_events: Option<RingBuf<MapData>>,
+    process_events_lost: Array<MapData, u64>,
 }
 
 /// The BPF object, aligned as aya's ELF reader needs it.
@@ -124,6 +129,7 @@ impl Kernel {
             .override_global("SITE_PLACES", &sizes.site_places, true)
             .override_global("LIVE_BUCKETS", &sizes.live_buckets, true)
             .override_global("MAX_STACKS", &options.max_stacks, true)
+            .override_global("WATCH_ALL", &u32::from(options.watch_all), true)
             .override_global("TASK_PID_OFFSET", &task.pid, true)
             .override_global("TASK_TGID_OFFSET", &task.tgid, true)
             .override_global(aya_log::LEVEL, &log_level, true)
@@ -148,6 +154,7 @@ impl Kernel {
             stacks: map(&mut ebpf, "STACKS")?,
             process_events: Some(map(&mut ebpf, "PROCESS_EVENTS")?),
             functions: options.functions,
+            process_events_lost: map(&mut ebpf, "PROCESS_EVENTS_LOST")?,
             kind: options.kind,
             mode: options.mode,
             logger,
@@ -167,13 +174,16 @@ impl Kernel {
         self.kind
     }
 
-    /// Writes a slot that does not count yet.
+    /// Writes a slot that does not count yet, and says whose its overflow record is.
     pub fn set_slot(&self, index: u32, slot: &Slot) {
-        self.slots.write(index, slot);
+        self.slots.write(slot_place(index), slot);
+        let owner = self.sites.word(slot_place(index), offset_of!(SiteRecord, sent));
+        owner.store(1 + u64::from(index), Ordering::Release);
     }
 
     /// Tells a slot that may count where the code of its allocators is now.
     pub fn set_regions(&self, index: u32, hulls: &[Range; MAX_HULLS], nested: &[Range; MAX_NESTED]) {
+        let index = slot_place(index);
         let put = |base: usize, ranges: &[Range]| {
             for (number, range) in ranges.iter().enumerate() {
                 let at = base + number * size_of::<Range>();
@@ -187,12 +197,16 @@ impl Kernel {
 
     /// Begins or ends the counting of a slot.
     pub fn set_counting(&self, index: u32, counting: bool) {
-        self.slots.half(index, offset_of!(Slot, counting)).store(u32::from(counting), Ordering::Release);
+        self.slots
+            .half(slot_place(index), offset_of!(Slot, counting))
+            .store(u32::from(counting), Ordering::Release);
     }
 
     /// Changes the mean bytes between samples of a slot, at any time; 0 is every allocation.
     pub fn set_sample_bytes(&self, index: u32, sample_bytes: u64) {
-        self.slots.word(index, offset_of!(Slot, sample_bytes)).store(sample_bytes, Ordering::Release);
+        self.slots
+            .word(slot_place(index), offset_of!(Slot, sample_bytes))
+            .store(sample_bytes, Ordering::Release);
     }
 
     /// Tells the walk which ranges of a target are executable; sorted, at most [`MAX_TEXT`].
@@ -208,22 +222,7 @@ impl Kernel {
         for (to, from) in ranges.iter_mut().zip(callers) {
             *to = *from;
         }
-        self.text.set(index, &TextRanges { ranges }, 0).map_err(|error| map_error("TEXT", &error))
-    }
-
-    /// Follows the life of a process: its execs, forks and library loads are noticed.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's refusal.
-    pub fn follow(&mut self, tgid: u32, followed: Followed) -> Result<(), KernelError> {
-        self.followed.insert(&tgid, &followed, 0).map_err(|error| map_error("FOLLOWED", &error))
-    }
-
-    /// Forgets a process that has ended: its pid may come to mean another one.
-    pub fn unfollow(&mut self, tgid: u32) {
-        // It may never have been followed.
-        let _ = self.followed.remove(&tgid);
+        self.text.set(slot_place(index), &TextRanges { ranges }, 0).map_err(|error| map_error("TEXT", &error))
     }
 
     /// Attaches the programs of the mode to the points of one object in one process.
@@ -233,34 +232,6 @@ impl Kernel {
     /// The kernel's refusal of any of them; those attached so far are removed.
     pub fn attach(&mut self, pid: u32, object: &File, points: &attach::Points) -> Result<Links, KernelError> {
         attach::attach(&mut self.ebpf, self.kind, self.mode, pid, object, points)
-    }
-
-    /// Attaches to the loader's rendezvous function, to learn when libraries are loaded.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's refusal.
-    pub fn attach_rendezvous(
-        &mut self,
-        pid: u32,
-        loader: &File,
-        file_offset: u64,
-    ) -> Result<Links, KernelError> {
-        attach::rendezvous(&mut self.ebpf, self.kind, pid, loader, file_offset)
-    }
-
-    /// Attaches to the exec and fork of every process; only the followed ones are reported.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's refusal.
-    pub fn attach_process_events(&mut self) -> Result<(), KernelError> {
-        attach::process_events(&mut self.ebpf)
-    }
-
-    /// The ring buffer of process events, once.
-    pub fn take_process_events(&mut self) -> Option<NoticeRing> {
-        self.process_events.take()
     }
 
     /// Gives new stack records to `take`, as long as there are any and it says so.
@@ -337,7 +308,8 @@ impl Kernel {
     ///
     /// The kernel's refusal.
     pub fn slot_totals(&self, slot: u32) -> Result<Vec<SlotTotals>, KernelError> {
-        let per_cpu = self.slot_totals.get(&slot, 0).map_err(|error| map_error("SLOT_TOTALS", &error))?;
+        let per_cpu =
+            self.slot_totals.get(&slot_place(slot), 0).map_err(|error| map_error("SLOT_TOTALS", &error))?;
         Ok(per_cpu.iter().copied().collect())
     }
 }

@@ -4,7 +4,7 @@
 //! mount namespaces) or the target's root. The open file is what probes, symbols and code bytes are read from,
 //! so all of it still works when the process, its container or the file's name is gone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::hash::{Hash, Hasher};
 use std::os::fd::AsRawFd;
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 use tracer_ebpf::abi::Range;
 
+use super::seen;
 use crate::elf::root::Root;
 
 /// A file that some target has mapped.
@@ -30,10 +31,10 @@ pub struct MappedFile {
     pub root: Option<Arc<Root>>,
 }
 
-/// The same file, whatever name it was opened by.
+/// The same file by the same name: containers may share it, and each shows its own path.
 impl PartialEq for MappedFile {
     fn eq(&self, other: &Self) -> bool {
-        self.identity == other.identity
+        self.identity == other.identity && self.path == other.path
     }
 }
 
@@ -90,9 +91,9 @@ pub struct Mapping {
 #[derive(Clone, Debug, Default)]
 pub struct Mappings(Vec<Mapping>);
 
-/// Files that are open, by device and inode, shared by all targets.
+/// Files that are open, by device, inode and path, shared by all targets.
 #[derive(Debug, Default)]
-pub struct FileCache(HashMap<(u64, u64), Arc<MappedFile>>);
+pub struct FileCache(HashMap<(u64, u64), Vec<Arc<MappedFile>>>);
 
 impl Mappings {
     /// Reads the executable mappings of a process.
@@ -103,6 +104,7 @@ impl Mappings {
     pub fn read(pid: u32, files: &mut FileCache) -> Result<Self, procfs::ProcError> {
         let process = Process::new(i32::try_from(pid).unwrap_or(0))?;
         let root = Root::of_process(pid).ok().map(Arc::new);
+        let seen = seen::Root::of(&process);
         let mut mappings = Vec::new();
         for map in process.maps()? {
             if map.perms.contains(MMPermissions::EXECUTE) {
@@ -110,7 +112,7 @@ impl Mappings {
                     start: map.address.0,
                     end: map.address.1,
                     file_offset: map.offset,
-                    backing: files.backing(pid, &map, root.as_ref()),
+                    backing: files.backing(pid, &map, &seen, root.as_ref()),
                 });
             }
         }
@@ -132,15 +134,22 @@ impl Mappings {
     /// Distinct files, in the order of their addresses.
     #[must_use]
     pub fn files(&self) -> Vec<Arc<MappedFile>> {
-        let mut files: Vec<Arc<MappedFile>> = Vec::new();
-        for mapping in &self.0 {
-            if let Backing::File(file) = &mapping.backing
-                && !files.iter().any(|known| known.identity == file.identity)
-            {
-                files.push(Arc::clone(file));
-            }
+        let mut known = HashSet::new();
+        let of = |mapping: &Mapping| match &mapping.backing {
+            Backing::File(file) if known.insert(file.identity) => Some(Arc::clone(file)),
+            _ => None,
+        };
+        self.0.iter().filter_map(of).collect()
+    }
+
+    /// The file that is mapped at an address, or the next one above it: an object's code lies above its headers.
+    #[must_use]
+    pub fn file_from(&self, address: u64) -> Option<Arc<MappedFile>> {
+        let index = self.0.partition_point(|mapping| mapping.end <= address);
+        match &self.0.get(index)?.backing {
+            Backing::File(file) => Some(Arc::clone(file)),
+            _ => None,
         }
-        files
     }
 
     /// The address in the process of an offset in a file.
@@ -187,54 +196,69 @@ impl Mappings {
                 _ => ranges.push(Range { start: mapping.start, end: mapping.end }),
             }
         }
-        while ranges.len() > limit.max(1) {
-            let gap = |index: &usize| ranges[index + 1].start - ranges[*index].end;
-            let Some(closest) = (0..ranges.len() - 1).min_by_key(gap) else { break };
-            ranges[closest].end = ranges[closest + 1].end;
-            ranges.remove(closest + 1);
+        let limit = limit.max(1);
+        if ranges.len() <= limit {
+            return ranges;
         }
-        ranges
+        // The widest gaps stay.
+        let mut gaps: Vec<usize> = (1..ranges.len()).collect();
+        gaps.sort_by_key(|&after| std::cmp::Reverse(ranges[after].start - ranges[after - 1].end));
+        gaps.truncate(limit - 1);
+        gaps.sort_unstable();
+        let starts = std::iter::once(0).chain(gaps.iter().copied());
+        let ends = gaps.iter().copied().chain([ranges.len()]);
+        starts
+            .zip(ends)
+            .map(|(first, end)| Range { start: ranges[first].start, end: ranges[end - 1].end })
+            .collect()
     }
 }
 
 impl FileCache {
-    fn backing(&mut self, pid: u32, map: &MemoryMap, root: Option<&Arc<Root>>) -> Backing {
+    fn backing(&mut self, pid: u32, map: &MemoryMap, seen: &seen::Root, root: Option<&Arc<Root>>) -> Backing {
         match &map.pathname {
-            MMapPath::Path(path) => self.open(pid, map, path, root),
+            MMapPath::Path(path) => self.open(pid, map, seen.seen(path), root),
             MMapPath::Vdso | MMapPath::Vsyscall => Backing::Vdso,
             MMapPath::Other(name) if name.contains("uprobes") => Backing::Uprobes,
             _ => Backing::Anonymous,
         }
     }
 
-    fn open(&mut self, pid: u32, map: &MemoryMap, path: &Path, root: Option<&Arc<Root>>) -> Backing {
+    fn open(&mut self, pid: u32, map: &MemoryMap, path: String, root: Option<&Arc<Root>>) -> Backing {
         let device = rustix::fs::makedev(map.dev.0 as u32, map.dev.1 as u32);
-        if let Some(known) = self.0.get(&(device, map.inode)) {
-            return Backing::File(Arc::clone(known));
+        let identity = (device, map.inode);
+        let known = self.0.entry(identity).or_default();
+        if let Some(file) = known.iter().find(|file| file.path == path) {
+            return Backing::File(Arc::clone(file));
         }
-        let seen = path.display().to_string();
-        let name = seen.trim_end_matches(" (deleted)");
-        let by_range = format!("/proc/{pid}/map_files/{:x}-{:x}", map.address.0, map.address.1);
-        let opened = File::open(&by_range).or_else(|first| {
-            let in_root = root.map_or(Ok(None), |root| root.open_file(Path::new(name)));
-            let Ok(Some(file)) = in_root else { return Err(first) };
-            // Another file may have that name now.
-            if file.metadata()?.ino() == map.inode {
-                Ok(file)
-            } else {
-                Err(std::io::Error::other("it was replaced"))
-            }
-        });
+        // By another name it is open already.
+        let opened = match known.first() {
+            Some(file) => file.file.try_clone(),
+            None => open(pid, map, path.trim_end_matches(" (deleted)"), root),
+        };
         match opened {
             Ok(file) => {
-                let identity = (device, map.inode);
-                let mapped = Arc::new(MappedFile { file, path: seen, identity, root: root.cloned() });
-                self.0.insert(identity, Arc::clone(&mapped));
+                let mapped = Arc::new(MappedFile { file, path, identity, root: root.cloned() });
+                known.push(Arc::clone(&mapped));
                 Backing::File(mapped)
             }
-            Err(error) => Backing::Unopened { path: seen, reason: error.to_string() },
+            Err(error) => Backing::Unopened { path, reason: error.to_string() },
         }
     }
+}
+
+fn open(pid: u32, map: &MemoryMap, name: &str, root: Option<&Arc<Root>>) -> std::io::Result<File> {
+    let by_range = format!("/proc/{pid}/map_files/{:x}-{:x}", map.address.0, map.address.1);
+    File::open(by_range).or_else(|first| {
+        let in_root = root.map_or(Ok(None), |root| root.open_file(Path::new(name)));
+        let Ok(Some(file)) = in_root else { return Err(first) };
+        // Another file may have that name now.
+        if file.metadata()?.ino() == map.inode {
+            Ok(file)
+        } else {
+            Err(std::io::Error::other("it was replaced"))
+        }
+    })
 }
 
 #[cfg(test)]

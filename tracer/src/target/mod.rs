@@ -1,12 +1,19 @@
 //! The processes that are watched: who they are, whether they live, what they have mapped.
 
+pub mod cgroup;
+pub mod comm;
+pub mod loader;
 pub mod mappings;
+pub mod per_file;
+pub mod seen;
+pub mod selection;
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use procfs::process::Process;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// Why a process cannot be a target.
@@ -110,19 +117,26 @@ impl Target {
             return Err(TargetError::Thread { pid, process: status.tgid });
         }
         let pid_handle = Pid::from_raw(raw).ok_or(TargetError::NotFound { pid })?;
-        let pidfd = pidfd_open(pid_handle, PidfdFlags::empty())
-            .map_err(|error| TargetError::Denied { pid, reason: error.to_string() })?;
+        let pidfd = pidfd_open(pid_handle, PidfdFlags::empty()).map_err(|error| match error {
+            Errno::SRCH => TargetError::NotFound { pid },
+            _ => TargetError::Denied { pid, reason: error.to_string() },
+        })?;
         match (is_zombie, is_running(&pidfd)) {
             (true, true) => return Err(TargetError::MainThreadEnded { pid, comm }),
             (true, false) => return Err(TargetError::Zombie { pid, comm }),
             (false, _) => {}
         }
-        let exe = process.exe().map_err(|error| proc_error(pid, &error))?;
+        let exe = seen::Root::of(&process).seen(&process.exe().map_err(|error| proc_error(pid, &error))?);
+        // The pid may have come to mean another process while this one was read; the handle holds one of them.
+        let start_time = process_stat(raw).map_err(|error| proc_error(pid, &error))?.starttime;
+        if start_time != stat.starttime || !is_running(&pidfd) {
+            return Err(TargetError::NotFound { pid });
+        }
         Ok(Self {
             pid,
             start_time: stat.starttime,
             comm,
-            exe: exe.display().to_string(),
+            exe,
             seccomp_filtered: status.seccomp == Some(2),
             pidfd,
         })
@@ -156,6 +170,11 @@ impl Target {
             resident_bytes: stat.rss * procfs::page_size(),
         })
     }
+}
+
+/// The state of whoever has the pid now.
+fn process_stat(pid: i32) -> procfs::ProcResult<procfs::process::Stat> {
+    Process::new(pid)?.stat()
 }
 
 /// A pidfd becomes readable when the last thread of the process has ended.

@@ -69,6 +69,22 @@ pub(crate) fn static_truth() -> Result<PathBuf, String> {
     compile("truth_static_whole", "gcc", &source("truth.c"), &arguments)
 }
 
+/// So many libraries that are files of their own, made once.
+pub(crate) fn many_libraries(count: usize) -> Vec<PathBuf> {
+    let one = library("loaded_library");
+    let folder = one.with_extension("many");
+    fs::create_dir_all(&folder).expect("the target directory is writable");
+    let copy = |index| {
+        let copy = folder.join(format!("{index:04}.so"));
+        if !copy.exists() {
+            let unfinished = folder.join(format!("{index:04}.{}", std::process::id()));
+            fs::copy(&one, &unfinished).and_then(|_| fs::rename(&unfinished, &copy)).expect("a copy");
+        }
+        copy
+    };
+    (0..count).map(copy).collect()
+}
+
 /// A file of `tests/fixtures`.
 pub(crate) fn source(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(file)

@@ -232,7 +232,8 @@ impl Tracer {
         Self::spawn_in(command, tempfile::tempdir().expect("a temporary directory"))
     }
 
-    fn spawn_in(command: &mut Command, directory: TempDir) -> Self {
+    /// The same, with what it writes in a directory that lives as long as its outcome.
+    pub(crate) fn spawn_in(command: &mut Command, directory: TempDir) -> Self {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let output = Lines::of(child.stdout.take().expect("stdout is a pipe"));
@@ -257,6 +258,11 @@ impl Tracer {
             thread::sleep(POLL * 4);
         }
         panic!("it did not count within {PATIENCE:?}: {}", self.messages.so_far());
+    }
+
+    /// What it has said on stderr so far.
+    pub(crate) fn messages(&self) -> String {
+        self.messages.so_far()
     }
 
     /// Waits until its stdout holds `text`.

@@ -70,6 +70,9 @@ fn a_wrong_value_is_refused_with_what_would_be_right() {
         (&["--interval", "0s"], "--interval 0s: it must be above 0"),
         (&["--label", "service"], "--label service: it must be KEY=VALUE"),
         (&["--label", "=shop"], "--label =shop: it must be KEY=VALUE"),
+        (&["--comm", ""], "--comm: the name is empty"),
+        (&["--container", "web-1"], "--container web-1: an id has hex digits only"),
+        (&["--container", "0123456789a"], "--container 0123456789a: give 12 to 64 hex digits of its id"),
     ] {
         refused(&[&["attach", "--pid", "1"], options].concat(), sentence);
     }
@@ -119,7 +122,9 @@ fn a_command_line_of_the_wrong_shape_is_refused() {
     for (args, part) in [
         (&[][..], "Usage:"),
         (&["trace"], "unrecognized subcommand 'trace'"),
-        (&["attach"], "--pid <PID>"),
+        (&["attach"], "--pid <PID>|--comm <NAME>|--exe <PATH>|--cgroup <PATH>|--container <ID>"),
+        (&["attach", "--duration", "1s"], "--pid <PID>|--comm <NAME>|"),
+        (&["run", "--comm", "sh", "--", "true"], "unexpected argument '--comm' found"),
         (&["attach", "--pid", "-1"], "'-1'"),
         (&["attach", "--pid", "shop"], "invalid value 'shop' for '--pid <PID>'"),
         (&["attach", "--pid", "1", "--top", "all"], "invalid value 'all' for '--top <N>'"),
@@ -149,7 +154,10 @@ fn help_shows_every_option_that_works_and_no_other() {
     for command in COMMANDS {
         assert!(main_help.success().contains(&format!("\n  {command} ")), "{command}: {}", main_help.text());
     }
-    for (command, shown) in [("attach", options), ("run", options), ("view", "--format --top --view")] {
+    let selectors = "--pid --comm --exe --cgroup --container";
+    for (command, shown) in
+        [("attach", options), ("attach", selectors), ("run", options), ("view", "--format --top --view")]
+    {
         let help = tracer([command, "--help"]);
         for option in shown.split_whitespace() {
             assert!(help.success().contains(option), "{command} {option}: {}", help.text());

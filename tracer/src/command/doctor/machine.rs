@@ -51,6 +51,7 @@ fn trial(name: &'static str, mode: Mode, kind: Kind) -> (Check, bool) {
         mode,
         kind,
         task: None,
+        watch_all: false,
         log: false,
     };
     let cost = try_out(&load);

@@ -12,11 +12,9 @@ use super::spawn::Command;
 use crate::command::Failure;
 use crate::command::events::{Event, Events};
 use crate::command::session::Session;
-use crate::elf::Image;
-use crate::target::Target;
-use crate::target::mappings::{FileCache, MappedFile, Mappings};
+use crate::target::mappings::{FileCache, Mappings};
+use crate::target::{Target, loader};
 
-const RENDEZVOUS: &str = "_dl_debug_state";
 /// glibc announces the beginning of the loading, and its end.
 const RENDEZVOUS_CALLS: u32 = 2;
 /// A loader needs milliseconds; a file system that hangs may need longer.
@@ -43,7 +41,8 @@ pub(super) fn at_loader(session: &mut Session, command: &Command, events: &Event
     let mut files = FileCache::default();
     let mappings = Mappings::read(pid, &mut files)
         .map_err(|_| Failure::NotFound(format!("process {pid} ended before it was traced")))?;
-    let Some((loader, file_offset)) = rendezvous(&mappings) else { return attach(session, pid) };
+    let rendezvous = loader::rendezvous(pid, &mappings, &mut loader::Known::default());
+    let Some((loader, file_offset)) = rendezvous else { return attach(session, pid) };
     let links = session.kernel().attach_rendezvous(pid, &loader.file, file_offset)?;
     session.kernel().follow(pid, Followed { slot: u32::MAX, hold: HOLD_AT_EXEC | HOLD_AT_LOADER })?;
     for call in 1..=RENDEZVOUS_CALLS {
@@ -66,17 +65,6 @@ fn attach(session: &mut Session, pid: u32) -> Result<(), Failure> {
     session.add(Target::open(pid)?, HOLD_AT_EXEC)?;
     session.count();
     Ok(())
-}
-
-/// The loader's file and the offset of its rendezvous function; `None` for a static program.
-fn rendezvous(mappings: &Mappings) -> Option<(std::sync::Arc<MappedFile>, u64)> {
-    mappings.files().into_iter().find_map(|file| {
-        let image = Image::open(file.file.try_clone().ok()?).ok()?;
-        // A static program may have the function inside, and never calls it.
-        let symbol = image.exported_functions_named(&[RENDEZVOUS]).into_iter().next()?;
-        let offset = image.vaddr_to_file_offset(symbol.address)?;
-        Some((file, offset.0))
-    })
 }
 
 /// Waits for the loader's notice; what else comes meanwhile is about processes that do not run yet.

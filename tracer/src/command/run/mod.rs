@@ -10,15 +10,18 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::children::Children;
+use super::descriptors;
 use super::events::{Event, Events, Signalled};
+use super::loads::Loads;
 use super::messages::Messages;
+use super::newcomers::Newcomers;
 use super::pace::Pace;
 use super::session::Session;
 use super::{Failure, output};
 use crate::cli::RunArgs;
 use crate::collect::notices::Notice;
 use crate::options::{self, TraceOptions};
+use crate::target::selection::Selection;
 use spawn::{Command, End};
 
 /// Exit code of `run` when the tracer itself fails.
@@ -53,13 +56,14 @@ fn try_run(args: &RunArgs, messages: &Messages) -> Result<u8, Failure> {
         ));
         return Ok(spawn::become_command(&args.command, messages));
     }
-    let events = Events::new();
+    descriptors::raise();
+    let mut events = Events::new();
     let mut session = Session::open(&options, &[], messages)?;
     session.watch_processes(&events)?;
     events.take_signals(Signalled::Forward).map_err(anyhow::Error::from)?;
     let mut command = Command::start(&args.command)?;
     events.take_end(command.pid(), command.pidfd()?).map_err(anyhow::Error::from)?;
-    let outcome = follow(&mut session, &mut command, &options, &events, messages);
+    let outcome = follow(&mut session, &mut command, &options, &mut events, messages);
     if outcome.is_err() {
         // It has not run one instruction of its own, or it must not stay stopped.
         command.abandon();
@@ -83,14 +87,15 @@ fn follow(
     session: &mut Session,
     command: &mut Command,
     options: &TraceOptions,
-    events: &Events,
+    events: &mut Events,
     messages: &Messages,
 ) -> Result<Option<End>, Failure> {
     let pid = command.pid();
     hold::before_exec(session, command)?;
     let since = Instant::now();
     let mut pace = Pace::new(LOOK);
-    let mut children = Children::default();
+    let mut newcomers = Newcomers::new(Selection::default(), options.follow_forks);
+    let mut loads = Loads::default();
     let mut has_started = false;
     let mut is_over = false;
     loop {
@@ -101,17 +106,20 @@ fn follow(
             session.stop();
             session.detach();
         }
-        match events.next(if is_over { IDLE } else { pace.wait() }) {
+        match events.next(if is_over { IDLE } else { pace.wait().min(newcomers.wait()) }) {
             Event::Ended { pid: ended } if ended == pid => {
                 let end = command.wait()?;
                 session.ended(pid, &end.to_string());
-                children.give_up(session);
+                newcomers.give_up(session);
                 return Ok(has_started.then_some(end));
             }
-            Event::Ended { pid: ended } => session.ended(ended, "ended"),
+            Event::Ended { pid: ended } => {
+                session.ended(ended, "ended");
+                newcomers.ended(ended);
+            }
             Event::Signal(signal) => command.forward(signal),
             Event::Notice(_) if is_over => {}
-            Event::Notice(Notice::Exec { tgid }) if tgid == pid => {
+            Event::Notice(Notice::Exec { tgid, .. }) if tgid == pid => {
                 session.replaced(pid);
                 let attached = hold::at_loader(session, command, events);
                 command.release();
@@ -122,17 +130,21 @@ fn follow(
                     Err(failure) => session.note(format!("after its exec, CMD was not traced: {failure}")),
                 }
             }
-            Event::Notice(Notice::Exec { tgid }) if options.follow_forks => children.executed(session, tgid),
-            Event::Notice(Notice::Fork { child }) if options.follow_forks => children.appeared(child),
-            Event::Notice(Notice::Loaded { tgid }) => session.mappings_changed(tgid),
-            Event::Notice(_) | Event::Tick => {}
+            Event::Notice(Notice::Exec { tgid, comm }) => newcomers.executed(session, tgid, comm),
+            Event::Notice(Notice::Fork { parent, child }) => newcomers.forked(session, parent, child),
+            Event::Notice(Notice::Loaded { tgid }) => loads.changed(session, tgid),
+            Event::Tick => {}
         }
         if !is_over && pace.is_due() {
             pace.took(session.drain());
         }
         if !is_over && pace.looks() {
             session.look();
-            children.attach_waiting(session, events, messages);
+            newcomers.look(session, options.interval);
+        }
+        if !is_over {
+            loads.catch_up(session);
+            newcomers.round(session, events, messages);
         }
     }
 }

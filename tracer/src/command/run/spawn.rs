@@ -16,6 +16,7 @@ use rustix::process::{
 
 use super::signal;
 use crate::command::Failure;
+use crate::command::descriptors;
 use crate::command::messages::Messages;
 
 /// Exit codes of a shell for a program that cannot be started.
@@ -73,6 +74,7 @@ impl Command {
         let pid = Pid::from_child(&child);
         let started = Self { child, pid };
         started.wait_for_stop()?;
+        descriptors::restore_for(pid);
         Ok(started)
     }
 

@@ -31,11 +31,12 @@ pub(super) fn kind(wanted: Attach, notes: &mut Vec<String>) -> Result<Kind, Fail
 pub(super) fn mode(
     wanted: Mode,
     targets: &[Target],
+    more_may_come: bool,
     kind: Kind,
     notes: &mut Vec<String>,
 ) -> Result<Mode, Failure> {
-    // A program that is yet to start, or a child, may install a filter at any time.
-    let may_come = targets.is_empty() && preflight::return_probe_may_be_a_system_call();
+    // A program that is yet to start, a child, or one that is selected later, may have a filter.
+    let may_come = more_may_come && preflight::return_probe_may_be_a_system_call();
     let filtered = targets.iter().find(|target| target.seccomp_filtered);
     if wanted == Mode::Alloc || !may_come && filtered.is_none() || seccomp_trial::return_probe_is_safe(kind)?
     {

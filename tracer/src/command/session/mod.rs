@@ -6,14 +6,15 @@ mod deep_stack;
 pub(super) mod image;
 mod place;
 pub(super) mod planned;
+mod processes;
 mod report;
+mod slots;
 mod traced;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::Failure;
-use super::events::Events;
 use super::messages::Messages;
 use crate::collect::{self, NewStack};
 use crate::kernel::attach::Links;
@@ -23,9 +24,11 @@ use crate::model::snapshot::Snapshot;
 use crate::model::{HitCosts, Model};
 use crate::options::TraceOptions;
 use crate::symbolize::{Symbolizer, Unmapped};
-use crate::target::Target;
 use crate::target::mappings::{FileCache, Mappings};
+use crate::target::{Target, loader};
 use planned::PlanCache;
+use processes::Leaving;
+use slots::Slots;
 use traced::Traced;
 
 /// A new stack waits for this many looks at the mappings at most.
@@ -37,8 +40,12 @@ const BATCH_BYTES: u64 = 1 << 20;
 const FUNCTIONS_MIN: u32 = 2048 - calibrate::FUNCTIONS;
 /// What a target with jemalloc beside libc has.
 const FUNCTIONS_PER_TARGET: u32 = 48;
+/// Targets at a time where they come and go, as expected before any is known.
+const TARGETS_SELECTED: u32 = 200;
 /// A cookie has 16 bits for the index.
 const FUNCTIONS_MAX: u32 = 65_536 - calibrate::FUNCTIONS;
+/// Processes whose usage is read at a look.
+const USAGES_PER_LOOK: usize = 32;
 
 /// Everything that lives while targets are traced.
 pub struct Session {
@@ -50,15 +57,17 @@ pub struct Session {
     seed: u64,
     files: FileCache,
     plans: PlanCache,
+    loaders: loader::Known,
     traced: Vec<Traced>,
     given: BTreeSet<u32>,
     model: Model,
     symbolizer: Symbolizer,
     waiting: Vec<(NewStack, u32)>,
-    next_slot: u32,
-    next_total: u32,
-    /// Totals of functions that there are for targets.
-    totals: u32,
+    slots: Slots,
+    /// Slots whose probes are being removed.
+    leaving: Vec<Leaving>,
+    /// Whose usage is read next.
+    next_usage: usize,
     started: Instant,
     counting_since: Option<(jiff::Timestamp, Instant)>,
     counted: Duration,
@@ -80,8 +89,10 @@ impl Session {
         preflight::check_privileges().map_err(Failure::CannotTrace)?;
         let mut notes = Vec::new();
         let kind = choice::kind(options.attach, &mut notes)?;
-        let mode = choice::mode(options.mode, targets, kind, &mut notes)?;
-        let task = if options.follow_forks {
+        let watch_all = !options.rules.is_empty();
+        let more_may_come = targets.is_empty() || watch_all || options.follow_forks;
+        let mode = choice::mode(options.mode, targets, more_may_come, kind, &mut notes)?;
+        let task = if options.follow_forks || watch_all {
             btf::task_offsets(std::path::Path::new(btf::KERNEL_BTF))
                 .map_err(|reason| notes.push(format!("children are not followed: {reason}")))
                 .ok()
@@ -91,7 +102,8 @@ impl Session {
         for note in &notes {
             messages.warn(note);
         }
-        let totals = FUNCTIONS_MIN.max(FUNCTIONS_PER_TARGET * targets.len() as u32).min(FUNCTIONS_MAX);
+        let expected = if watch_all { TARGETS_SELECTED } else { targets.len() as u32 };
+        let totals = FUNCTIONS_MIN.max(FUNCTIONS_PER_TARGET * expected).min(FUNCTIONS_MAX);
         let load = LoadOptions {
             max_stacks: options.max_stacks,
             functions: totals + calibrate::FUNCTIONS,
@@ -99,6 +111,7 @@ impl Session {
             mode,
             kind,
             task,
+            watch_all,
             log: messages.is_verbose(),
         };
         Ok(Self {
@@ -110,14 +123,15 @@ impl Session {
             seed: random_seed(),
             files: FileCache::default(),
             plans: PlanCache::default(),
+            loaders: loader::Known::default(),
             traced: Vec::new(),
             given: BTreeSet::new(),
             model: Model::default(),
             symbolizer: Symbolizer::default(),
             waiting: Vec::new(),
-            next_slot: 0,
-            next_total: 0,
-            totals,
+            slots: Slots::new(totals),
+            leaving: Vec::new(),
+            next_usage: 0,
             started: Instant::now(),
             counting_since: None,
             counted: Duration::ZERO,
@@ -134,35 +148,6 @@ impl Session {
         &mut self.kernel
     }
 
-    /// Learns of the execs, forks and library loads of followed processes from now on.
-    ///
-    /// # Errors
-    ///
-    /// The kernel refuses, or the reader cannot be started.
-    pub fn watch_processes(&mut self, events: &Events) -> Result<(), Failure> {
-        self.kernel.attach_process_events()?;
-        if let Some(ring) = self.kernel.take_process_events() {
-            events.take_notices(ring).map_err(anyhow::Error::from)?;
-        }
-        Ok(())
-    }
-
-    /// Adds a process that the user named.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::add`].
-    pub fn add_given(&mut self, target: Target) -> Result<(), Failure> {
-        self.given.insert(target.pid);
-        self.add(target, 0)
-    }
-
-    /// Whether the user named another process, and this one came from it.
-    #[must_use]
-    pub fn is_child(&self, pid: u32) -> bool {
-        !self.given.contains(&pid)
-    }
-
     /// Places the probes in a process's present image; they do not count yet. `hold` says where the process stops
     /// from now on (`tracer_ebpf::abi::slot::HOLD_AT_EXEC`).
     ///
@@ -171,7 +156,7 @@ impl Session {
     /// No allocator, no slot left, the process is gone, or the kernel refuses.
     pub fn add(&mut self, target: Target, hold: u32) -> Result<(), Failure> {
         let pid = target.pid;
-        let index = match self.traced.iter().position(|traced| traced.pid() == pid) {
+        let index = match self.traced.iter().position(|traced| traced.is(&target)) {
             Some(index) => index,
             None => {
                 self.traced.push(Traced::new(target));
@@ -189,13 +174,6 @@ impl Session {
             self.traced.remove(index);
         }
         attached
-    }
-
-    /// Learns when the process's loader changes its mappings.
-    pub fn watch_loader(&mut self, pid: u32, links: Links) {
-        if let Some(traced) = self.traced.iter_mut().find(|traced| traced.pid() == pid) {
-            traced.watch_loader(links);
-        }
     }
 
     /// Begins to count in every image that does not yet.
@@ -256,7 +234,11 @@ impl Session {
     /// Looks at the processes: at their mappings, if a stack waits for them, and at what they use.
     pub fn look(&mut self) {
         if !self.waiting.is_empty() {
-            for index in 0..self.traced.len() {
+            let slots: BTreeSet<u32> = self.waiting.iter().map(|(stack, _)| stack.slot).collect();
+            let waits = |traced: &Traced| traced.images.iter().any(|image| slots.contains(&image.slot));
+            let indices: Vec<usize> =
+                (0..self.traced.len()).filter(|&index| waits(&self.traced[index])).collect();
+            for index in indices {
                 self.refresh_mappings(index);
             }
             for (stack, looks) in std::mem::take(&mut self.waiting) {
@@ -267,14 +249,15 @@ impl Session {
                 }
             }
         }
-        for traced in &mut self.traced {
-            traced.update_usage();
+        for _ in 0..self.traced.len().min(USAGES_PER_LOOK) {
+            self.next_usage = (self.next_usage + 1) % self.traced.len();
+            self.traced[self.next_usage].update_usage();
         }
     }
 
     /// Reads the mappings of a process again.
     pub fn mappings_changed(&mut self, pid: u32) {
-        if let Some(index) = self.traced.iter().position(|traced| traced.pid() == pid) {
+        if let Some(index) = self.traced.iter().rposition(|traced| traced.pid() == pid) {
             self.refresh_mappings(index);
         }
     }
@@ -301,30 +284,14 @@ impl Session {
         true
     }
 
-    /// Whether all targets have ended.
-    #[must_use]
-    pub fn all_ended(&self) -> bool {
-        self.traced.iter().all(|traced| !traced.is_running())
-    }
-
-    /// Notes that a process has ended or been replaced.
-    pub fn ended(&mut self, pid: u32, how: &str) {
-        self.kernel.unfollow(pid);
-        if let Some(traced) = self.traced.iter_mut().find(|traced| traced.pid() == pid) {
-            traced.end(how);
-        }
-    }
-
-    /// Notes that a process has executed another program: the heap of the old one is gone.
-    pub fn replaced(&mut self, pid: u32) {
-        if let Some(traced) = self.traced.iter_mut().find(|traced| traced.pid() == pid) {
-            traced.image_ended();
-        }
-    }
-
     /// Counts something that could not be attached to.
     pub fn count_failure(&mut self, reason: &str) {
-        *self.attach_failures.entry(reason.to_owned()).or_insert(0) += 1;
+        self.count_failures(reason, 1);
+    }
+
+    /// Counts several of the same kind.
+    pub fn count_failures(&mut self, reason: &str, times: u64) {
+        *self.attach_failures.entry(reason.to_owned()).or_insert(0) += times;
     }
 
     /// Adds a sentence to the quality block.

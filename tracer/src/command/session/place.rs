@@ -1,12 +1,22 @@
 //! Places the probes of an image: those of every file with an allocator, also of files that are mapped later.
 
+use std::ops::Range;
+
 use tracer_ebpf::abi::Followed;
 use tracer_ebpf::abi::slot::MAX_TEXT;
 
 use super::image::{self, Found, Object};
 use super::{Session, calibrate};
 use crate::command::Failure;
+use crate::kernel::attach::Links;
 use crate::target::mappings::Mappings;
+
+/// A file whose probes are in place.
+struct Attached {
+    object: Object,
+    totals: Range<u32>,
+    links: Links,
+}
 
 impl Session {
     /// Takes up the image that a process runs now; it does not count yet.
@@ -19,44 +29,84 @@ impl Session {
         }
         let found = image::prepare(&mappings, &self.choice, self.mode, pid, &mut self.plans)?;
         self.say(&found);
-        let slot = self.next_slot;
-        if slot >= calibrate::SLOT {
+        self.free_slots();
+        let Some(slot) = self.slots.take() else {
             return Err(anyhow::anyhow!(
-                "no slot left for process {pid}: one tracer follows {} images",
+                "no slot left for process {pid}: one tracer follows {} images at a time",
                 calibrate::SLOT
             )
             .into());
-        }
-        self.next_slot += 1;
+        };
         let entry = image::slot(&found.objects, pid, self.seed, self.sample_bytes, &mappings);
         self.kernel.set_slot(slot, &entry);
-        self.kernel.set_text(slot, &mappings.text_ranges(MAX_TEXT))?;
-        self.kernel.follow(pid, Followed { slot, hold })?;
-        self.traced[index].begin_image(slot, mappings);
-        for object in found.objects {
-            self.attach_object(index, slot, object)?;
+        match self.attach_objects(pid, slot, hold, found.objects, &mappings) {
+            Ok(attached) => {
+                self.traced[index].begin_image(slot, mappings);
+                let kind = self.kernel.kind();
+                for Attached { object, totals, links } in attached {
+                    self.traced[index].add_object(object, totals, kind, links);
+                }
+                Ok(())
+            }
+            Err(failure) => {
+                // Nothing was counted in it.
+                self.slots.give_back(slot);
+                Err(failure)
+            }
         }
-        Ok(())
     }
 
-    /// Places the probes of one file in a process's present image.
-    fn attach_object(&mut self, index: usize, slot: u32, object: Object) -> Result<(), Failure> {
-        let pid = self.traced[index].pid();
-        let first_total = self.next_total;
-        if first_total + object.len() > self.totals {
+    /// Places the probes of all files of an image.
+    fn attach_objects(
+        &mut self,
+        pid: u32,
+        slot: u32,
+        hold: u32,
+        objects: Vec<Object>,
+        mappings: &Mappings,
+    ) -> Result<Vec<Attached>, Failure> {
+        self.kernel.set_text(slot, &mappings.text_ranges(MAX_TEXT))?;
+        self.kernel.follow(pid, Followed { slot, hold })?;
+        let mut attached: Vec<Attached> = Vec::new();
+        let mut first_function = 0;
+        for object in objects {
+            let functions = object.len();
+            match self.attach_object(pid, slot, first_function, object) {
+                Ok(one) => attached.push(one),
+                Err(failure) => {
+                    attached.into_iter().for_each(|one| self.slots.give_back_totals(one.totals));
+                    return Err(failure);
+                }
+            }
+            first_function += functions;
+        }
+        Ok(attached)
+    }
+
+    /// Places the probes of one file; the image has so many functions before these.
+    fn attach_object(
+        &mut self,
+        pid: u32,
+        slot: u32,
+        first_function: u32,
+        object: Object,
+    ) -> Result<Attached, Failure> {
+        let Some(totals) = self.slots.take_totals(object.len()) else {
             return Err(anyhow::anyhow!(
                 "no room for the functions of {} in process {pid}: one tracer counts {} functions",
                 object.file.path,
-                self.totals
+                self.slots.totals()
             )
             .into());
+        };
+        let points = object.points(slot, first_function, totals.start);
+        match self.kernel.attach(pid, &object.file.file, &points) {
+            Ok(links) => Ok(Attached { object, totals, links }),
+            Err(error) => {
+                self.slots.give_back_totals(totals);
+                Err(error.into())
+            }
         }
-        self.next_total += object.len();
-        let first_function = self.traced[index].image().map_or(0, |image| image.functions.len() as u32);
-        let points = object.points(slot, first_function, first_total);
-        let links = self.kernel.attach(pid, &object.file.file, &points)?;
-        self.traced[index].add_object(object, first_total, self.kernel.kind(), links);
-        Ok(())
     }
 
     /// Looks for allocators in what was mapped since the last look, and places their probes.
@@ -82,8 +132,12 @@ impl Session {
         self.kernel.set_regions(slot, &hulls, &nested);
         for object in found.objects {
             let path = object.file.path.clone();
-            match self.attach_object(index, slot, object) {
-                Ok(()) => self.note(format!("{path} came later: what it allocated before is not known")),
+            let first_function = self.traced[index].image().map_or(0, |image| image.functions.len() as u32);
+            match self.attach_object(pid, slot, first_function, object) {
+                Ok(Attached { object, totals, links }) => {
+                    self.traced[index].add_object(object, totals, self.kernel.kind(), links);
+                    self.note(format!("{path} came later: what it allocated before is not known"));
+                }
                 Err(failure) => self.count_failure(&format!("{path}: {failure}")),
             }
         }

@@ -24,11 +24,7 @@ pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Mo
                 is_last_image: position == last,
                 functions: image.functions.iter().map(|function| function.function.clone()).collect(),
                 allocators: image.allocators.clone(),
-                counts: collect::slot(
-                    &session.kernel,
-                    image.slot,
-                    image.functions.iter().map(|function| (function.total, function.function.frees)),
-                )?,
+                counts: image.counts(&session.kernel)?,
             })
         });
         let slots = slots.collect::<Result<Vec<_>, Failure>>()?;

@@ -1,12 +1,14 @@
 //! One traced process: its images, their slots and mappings, and how it ended.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use tracer_ebpf::abi::slot::MAX_TEXT;
 
 use super::image::{self, FunctionState, Object};
-use crate::kernel::Kernel;
+use crate::collect::{self, SlotCounts};
 use crate::kernel::attach::{Kind, Links};
+use crate::kernel::{Kernel, KernelError};
 use crate::model::snapshot;
 use crate::symbolize::AddressCache;
 use crate::target::mappings::{MappedFile, Mappings};
@@ -29,11 +31,29 @@ pub(super) struct ImageState {
     pub(super) functions: Vec<FunctionState>,
     pub(super) allocators: Vec<snapshot::Allocator>,
     objects: Vec<Object>,
+    /// Where the totals of its functions are, one range per object.
+    pub(super) totals: Vec<Range<u32>>,
+    /// Its counts, once it is over and its slot and totals may be another's.
+    pub(super) last_counts: Option<SlotCounts>,
     mappings: Mappings,
     addresses: AddressCache,
     links: Links,
     counting: bool,
     ended: bool,
+}
+
+impl ImageState {
+    /// Its counts now, or at its end.
+    pub(super) fn counts(&self, kernel: &Kernel) -> Result<SlotCounts, KernelError> {
+        match &self.last_counts {
+            Some(counts) => Ok(counts.clone()),
+            None => {
+                let functions = self.functions.iter();
+                let functions = functions.map(|function| (function.total, function.function.frees));
+                collect::slot(kernel, self.slot, functions)
+            }
+        }
+    }
 }
 
 /// What is known of an image's code.
@@ -50,7 +70,7 @@ impl ImageState {
 
     /// Whether a file was mapped when it was last looked at.
     pub(super) fn has(&self, file: &MappedFile) -> bool {
-        self.mappings.files().iter().any(|known| **known == *file)
+        self.mappings.files().iter().any(|known| known.identity == file.identity)
     }
 }
 
@@ -66,6 +86,11 @@ impl Traced {
             counting: false,
             loader_links: Links::default(),
         }
+    }
+
+    /// Whether it is this process: a pid comes back.
+    pub(super) fn is(&self, target: &Target) -> bool {
+        (self.target.pid, self.target.start_time) == (target.pid, target.start_time)
     }
 
     pub(super) const fn pid(&self) -> u32 {
@@ -87,6 +112,8 @@ impl Traced {
             functions: Vec::new(),
             allocators: Vec::new(),
             objects: Vec::new(),
+            totals: Vec::new(),
+            last_counts: None,
             mappings,
             addresses: AddressCache::default(),
             links: Links::default(),
@@ -96,9 +123,10 @@ impl Traced {
     }
 
     /// Adds an object of the present image, whose probes are in place.
-    pub(super) fn add_object(&mut self, object: Object, first_total: u32, kind: Kind, links: Links) {
+    pub(super) fn add_object(&mut self, object: Object, totals: Range<u32>, kind: Kind, links: Links) {
         let Some(image) = self.images.last_mut() else { return };
-        image.functions.extend(object.functions(first_total, image.allocators.len()));
+        image.functions.extend(object.functions(totals.start, image.allocators.len()));
+        image.totals.push(totals);
         image.allocators.extend(image::describe(&object.planned, &object.file, kind));
         image.objects.push(object);
         image.links.extend(links);
@@ -127,7 +155,7 @@ impl Traced {
             self.usage_at_start = self.target.usage().unwrap_or(self.usage);
         }
         self.counting = counting;
-        for image in &mut self.images {
+        for image in self.images.iter_mut().filter(|image| image.last_counts.is_none()) {
             let wanted = counting && !image.ended;
             if image.counting != wanted {
                 image.counting = wanted;
@@ -137,7 +165,7 @@ impl Traced {
     }
 
     pub(super) fn set_sample_bytes(&self, kernel: &Kernel, sample_bytes: u64) {
-        for image in &self.images {
+        for image in self.images.iter().filter(|image| image.last_counts.is_none()) {
             kernel.set_sample_bytes(image.slot, sample_bytes);
         }
     }
@@ -161,6 +189,7 @@ impl Traced {
 
     pub(super) fn update_usage(&mut self) {
         if self.counting
+            && self.ended.is_none()
             && let Some(usage) = self.target.usage()
         {
             // A zombie has no memory left: what it had when it ran is what is asked for.
