@@ -7,6 +7,7 @@
 mod bad_input;
 mod bad_machine;
 mod compare;
+mod containers;
 mod crowd;
 mod exceptions;
 mod family;
