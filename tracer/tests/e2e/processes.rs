@@ -28,13 +28,14 @@ fn children_of_a_server_are_counted_each_by_itself() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let program = copy_named(&directory, "forking-server");
-    for selector in ["--pid", "--comm"] {
+    for selector in ["--pid", "--comm", "--attach"] {
         let mut server = Servant::named(&program);
         let pid = server.pid.to_string();
         let options: &[&str] = match selector {
             "--pid" => &["--pid", &pid, "--follow-forks=yes"],
             // Without --follow-forks: a child has its parent's name.
-            _ => &["--comm", "forking-server"],
+            "--comm" => &["--comm", "forking-server"],
+            _ => &["--comm", "forking-server", "--attach", "perf"],
         };
         let mut tracer = select(options);
         tracer.wait_counting();
