@@ -32,8 +32,25 @@ pub(crate) fn large() -> Result<PathBuf> {
     })
 }
 
+/// A folder with so many libraries, and the value of `LD_PRELOAD` that loads them for a program that starts there.
+pub(crate) fn many_libraries(count: u32) -> Result<(PathBuf, String)> {
+    let one = compile_by(&["-shared", "-fPIC"], "loaded-library", &["loaded_library.c"])?;
+    let folder = one.with_extension("many");
+    fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
+    // Short, because one variable has 128 KiB at most.
+    let names: Vec<String> = (0..count).map(|index| format!("./{index}.so")).collect();
+    for name in &names {
+        fs::copy(&one, folder.join(name)).context("failed to copy a library")?;
+    }
+    Ok((folder, names.join(":")))
+}
+
 /// Compiles it if a source is younger than it.
 fn compile(name: &str, sources: &[&str]) -> Result<PathBuf> {
+    compile_by(&[], name, sources)
+}
+
+fn compile_by(more_flags: &[&str], name: &str, sources: &[&str]) -> Result<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let sources: Vec<PathBuf> = sources.iter().map(|source| folder.join(source)).collect();
@@ -48,6 +65,7 @@ fn compile(name: &str, sources: &[&str]) -> Result<PathBuf> {
     let unfinished = program.with_extension("unfinished");
     let output = Command::new("gcc")
         .args(FLAGS)
+        .args(more_flags)
         .arg("-o")
         .arg(&unfinished)
         .args(&sources)

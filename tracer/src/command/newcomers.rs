@@ -298,8 +298,9 @@ impl Newcomers {
                 self.waiting.insert(pid, Newcomer { due, why, ..newcomer });
                 return;
             }
-            Failure::NotFound(_) => {
+            failure @ Failure::NotFound(_) => {
                 session.count_failure(&format!("{noun}: it ended before it was attached to"));
+                self.refusal.get_or_insert(failure);
             }
             failure => {
                 messages.detail(&format!("{noun} {pid} is not traced: {failure}"));

@@ -8,6 +8,7 @@ mod bad_input;
 mod bad_machine;
 mod bad_objects;
 mod compare;
+mod containers;
 mod crowd;
 mod damage;
 mod debug_files;

@@ -197,6 +197,25 @@ fn wait_that_is_ended_by_hand_is_code_4() {
     }
 }
 
+/// Check that processes which match and end too soon are said to, by code 4.
+#[test]
+fn processes_that_all_end_too_soon_are_code_4() {
+    if !kernel_or_skip("processes_that_all_end_too_soon_are_code_4") {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = directory.path().join("ends-at-once");
+    fs::copy("/bin/true", &program).expect("a copy");
+    let tracer = select(&["--comm", "ends-at-once"]);
+    wait_message(&tracer, "waiting for the first one");
+    for _ in 0..20 {
+        assert!(Command::new(&program).status().expect("it runs").success());
+    }
+    // Until they have been looked at.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    tracer.stop().assert_refused(4, &["ended before it was attached to", "ended while it was attached to"]);
+}
+
 /// Check that the time counts from the first process on.
 #[test]
 fn duration_counts_from_the_first_process() {

@@ -20,6 +20,9 @@ const STACKS: u32 = 10_000;
 /// How long it is watched; with `--quick` shorter.
 const WATCHED: Duration = Duration::from_secs(5);
 const WATCHED_QUICK: Duration = Duration::from_secs(1);
+/// Threads of one process, and objects that another one has mapped.
+const THREADS: u32 = 500;
+const OBJECTS: u32 = 3000;
 /// Between two looks at the clock.
 const PAIRS: u64 = 20_000;
 
@@ -34,10 +37,12 @@ enum Value {
     ToNames,
     LargePeak,
     Unnamed,
+    ManyThreads,
+    ManyObjects,
 }
 
 impl Value {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::CpuPerInterval,
         Self::CountingPeak,
         Self::Peak,
@@ -46,6 +51,8 @@ impl Value {
         Self::ToNames,
         Self::LargePeak,
         Self::Unnamed,
+        Self::ManyThreads,
+        Self::ManyObjects,
     ];
 
     /// In words, and what the project asks of itself.
@@ -59,6 +66,8 @@ impl Value {
             Self::ToNames => (format!("{large}: SIGINT to exit, report with names, ms"), "2000"),
             Self::LargePeak => (format!("{large}: peak RSS, MiB"), ""),
             Self::Unnamed => (format!("{large}: frames without a name"), ""),
+            Self::ManyThreads => (format!("{THREADS} threads: start to `counting`, ms"), "1000"),
+            Self::ManyObjects => (format!("{OBJECTS} mapped objects: start to `counting`, ms"), "1000"),
         };
         [name, bound.to_owned()]
     }
@@ -84,12 +93,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let large_bytes = std::fs::metadata(&executable)?.len();
     let mut busy = Workload::start(Shape { stacks: STACKS, batch: 1, ..Shape::USUAL })?;
     let mut large = Workload::start_by(Command::new(executable), Shape::USUAL)?;
+    let threads = Workload::start(Shape { threads: THREADS, ..Shape::USUAL })?;
+    let (folder, preloaded) = compile::many_libraries(OBJECTS)?;
+    let mut command = Command::new(compile::pairs()?);
+    command.current_dir(folder).env("LD_PRELOAD", preloaded);
+    let objects = Workload::start_by(command, Shape::USUAL)?;
     let watched = if arguments.is_quick { WATCHED_QUICK } else { WATCHED };
     let mut seen = Seen::default();
     for _ in rounds(Section::Own, arguments) {
         for setting in Setting::ALL {
             watch(&mut seen, setting, &mut busy, watched)?;
             attach_to_large(&mut seen, setting, &mut large)?;
+            attach_only(&mut seen, setting, Value::ManyThreads, &threads)?;
+            attach_only(&mut seen, setting, Value::ManyObjects, &objects)?;
         }
     }
     let mut table = vec![head(&["median of the rounds"])];
@@ -131,6 +147,15 @@ fn watch(seen: &mut Seen, setting: Setting, workload: &mut Workload, watched: Du
     seen.values.add((setting, Value::CountingPeak), mebibytes(run.ends.counting_resident_bytes));
     seen.values.add((setting, Value::Peak), mebibytes(run.ends.peak_resident_bytes));
     seen.values.add((setting, Value::Maps), mebibytes(run.ends.map_bytes));
+    Ok(())
+}
+
+/// How long tracer takes until it counts.
+fn attach_only(seen: &mut Seen, setting: Setting, value: Value, workload: &Workload) -> Result<()> {
+    match ours::measure(setting, workload.pid(), |_| Ok(()))? {
+        Outcome::Refused(reason) => seen.refuse(setting, reason),
+        Outcome::Counted(run) => seen.values.add((setting, value), milliseconds(run.ends.attach)),
+    }
     Ok(())
 }
 
