@@ -26,7 +26,7 @@ pub use debug::{DebugFinder, DebugNote};
 pub use symbols::{Symbol, Table};
 
 /// Most bytes of one read: more than the largest section that is needed (`.strtab` of a browser's debug build).
-pub const MAX_READ_BYTES: u64 = 256 << 20;
+pub const MAX_READ_BYTES: u64 = 512 << 20;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use gimli::{
-    BaseAddresses, CieOrFde, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, LittleEndian, Pointer,
-    UnwindSection,
+    BaseAddresses, CieOrFde, CommonInformationEntry, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice,
+    LittleEndian, Pointer, UnwindSection,
 };
 
 use crate::elf::Image;
@@ -17,6 +17,9 @@ use crate::units::ElfVaddr;
 const ADDRESS_BYTES: u8 = 8;
 /// Most functions of one object; the largest browsers have about a million.
 const MAX_EXTENTS: usize = 8 << 20;
+/// Most bytes of the part that descriptions share (CIE): compilers write some 20. Each description reads it again, so
+/// that a huge one would cost its size once per function.
+const MAX_SHARED_BYTES: usize = 1024;
 
 /// One function, or the part of one that the compiler has moved elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +49,8 @@ pub struct Extents {
     index: Vec<(u64, usize)>,
 }
 
-type Frames<'a> = EhFrame<EndianSlice<'a, LittleEndian>>;
+type Reader<'a> = EndianSlice<'a, LittleEndian>;
+type Frames<'a> = EhFrame<Reader<'a>>;
 
 impl Extents {
     /// Reads `.eh_frame`, and its sorted index `.eh_frame_hdr` if there is one.
@@ -107,10 +111,20 @@ impl Extents {
         frames
     }
 
+    /// The part that some descriptions share, unless it is huge: its size is looked at before it is read.
+    fn shared_part(&self, at: EhFrameOffset) -> gimli::Result<CommonInformationEntry<Reader<'_>>> {
+        let size = self.frames.get(at.0..).and_then(<[u8]>::first_chunk);
+        // A size of all ones says that a larger one follows.
+        if size.is_none_or(|size| u32::from_le_bytes(*size) as usize > MAX_SHARED_BYTES) {
+            return Err(gimli::Error::UnknownAugmentation);
+        }
+        self.frames().cie_from_offset(&self.bases, at)
+    }
+
     fn decode(&self, offset: usize) -> Option<Extent> {
         let frame = self
             .frames()
-            .fde_from_offset(&self.bases, EhFrameOffset(offset), Frames::cie_from_offset)
+            .fde_from_offset(&self.bases, EhFrameOffset(offset), |_, _, at| self.shared_part(at))
             .ok()?;
         let start = frame.initial_address();
         let end = start.checked_add(frame.len())?;
@@ -137,7 +151,7 @@ impl Extents {
         while let Ok(Some(entry)) = entries.next() {
             let CieOrFde::Fde(partial) = entry else { continue };
             let offset = partial.offset();
-            if let Ok(frame) = partial.parse(Frames::cie_from_offset) {
+            if let Ok(frame) = partial.parse(|_, _, at| self.shared_part(at)) {
                 found.push((frame.initial_address(), offset));
             }
             if found.len() >= MAX_EXTENTS {
@@ -183,6 +197,30 @@ mod tests {
         let (address, frames) = image.section_data(".eh_frame").expect("it has been loaded");
         let slow = Extents::parse(address, frames, None, None);
         assert_eq!(extents.iter().collect::<Vec<_>>(), slow.iter().collect::<Vec<_>>());
+    }
+
+    /// Check that descriptions which share a huge part are left out, in a time that does not grow with its size.
+    #[test]
+    fn descriptions_do_not_read_a_huge_shared_part_each() {
+        let build = |augmentation: usize, functions: u32| {
+            let mut shared = [0_u32.to_le_bytes().as_slice(), &[1, b'z'], &vec![b'S'; augmentation]].concat();
+            shared.extend([0, 1, 0x78, 16, 0]);
+            shared.resize(shared.len().next_multiple_of(4), 0);
+            let mut frames = [&(shared.len() as u32).to_le_bytes(), shared.as_slice()].concat();
+            for index in 0..functions {
+                let back = frames.len() as u32 + 4;
+                let start = 0x1000 + u64::from(index) * 16;
+                frames.extend([28_u32, back].map(u32::to_le_bytes).concat());
+                frames.extend([start, 16].map(u64::to_le_bytes).concat());
+                frames.extend([0; 8]);
+            }
+            frames.extend([0; 4]);
+            Extents::parse(ElfVaddr(0x10_0000), frames, None, None)
+        };
+        assert_eq!(build(3, 100).iter().count(), 100);
+        let begin = std::time::Instant::now();
+        assert_eq!(build(8 << 20, 20_000).iter().count(), 0);
+        assert!(begin.elapsed() < std::time::Duration::from_secs(20), "{:?}", begin.elapsed());
     }
 
     /// Check that wrong bytes in either section give fewer functions, never a panic.

@@ -1,8 +1,10 @@
 //! Stripped programs whose symbols lie in a debug file, or compressed in the program itself.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::fs::{CWD, FileType, Mode as Permissions};
 use tempfile::TempDir;
 use tracer::model::snapshot::{Frame, Mode, Snapshot};
 
@@ -160,16 +162,27 @@ fn debug_file_of_another_build_is_not_used() {
     assert!(text.contains("program.debug is not used: it belongs to another build"), "{text}");
 }
 
-/// A root with the program, its libraries and, where distributions put it, its debug file.
+/// A root with the program and, where distributions put it, its debug file; and the path of that.
 fn root_of(program: &Path) -> (TempDir, PathBuf) {
     let root = stripped(program);
     let script = "
         id=$(readelf --notes program | sed -n 's/.*Build ID: *//p')
         folder=usr/lib/debug/.build-id/$(echo $id | cut -c1-2)
-        mkdir -p $folder; mv program.debug $folder/$(echo $id | cut -c3-).debug; rm whole";
+        mkdir -p $folder; mv program.debug $folder/$(echo $id | cut -c3-).debug; rm whole
+        echo $folder/$(echo $id | cut -c3-).debug > place";
     place(&root, script);
-    let program = root.path().join("program");
-    (root, program)
+    let place = fs::read_to_string(root.path().join("place")).expect("just written");
+    let place = root.path().join(place.trim_end());
+    (root, place)
+}
+
+/// Starts a program in a root of its own.
+fn start_in(root: &TempDir) -> Target {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--root"]).arg(root.path()).arg("/program").args(OPTIONS).arg("--wait-end");
+    let mut target = Target::spawn(&mut command);
+    target.wait_ready();
+    target
 }
 
 /// Check that the debug file of a process in a root of its own is found there, by its build-id.
@@ -184,10 +197,7 @@ fn debug_file_in_the_root_of_a_container_is_found() {
         Err(reason) => return skip(name, &format!("the compiler cannot: {reason}")),
     };
     let (root, _) = root_of(&program);
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--root"]).arg(root.path()).arg("/program").args(OPTIONS).arg("--wait-end");
-    let mut target = Target::spawn(&mut command);
-    target.wait_ready();
+    let mut target = start_in(&root);
     let mut tracer = Tracer::attach(target.pid(), &[]);
     tracer.wait_counting();
     target.go();
@@ -195,4 +205,39 @@ fn debug_file_in_the_root_of_a_container_is_found() {
     let snapshot = tracer.stop().success();
     assert_exact(&snapshot, &truth, Mode::Live, Seen::SinceAttach);
     assert_lines(&snapshot, true);
+}
+
+/// Puts something in the place of a debug file; the second path is that of a good one on the host.
+type Plant = fn(&Path, &Path);
+
+/// Check that a container cannot lead tracer to a file of the host or make it wait, by what it puts in that place.
+#[test]
+fn link_to_the_host_or_a_pipe_in_the_root_of_a_container_is_not_followed() {
+    let name = "link_to_the_host_or_a_pipe_in_the_root_of_a_container_is_not_followed";
+    if !kernel_or_skip(name) {
+        return;
+    }
+    let program = match static_truth() {
+        Ok(program) => program,
+        Err(reason) => return skip(name, &format!("the compiler cannot: {reason}")),
+    };
+    let plants: [Plant; 3] = [
+        |place, host| std::os::unix::fs::symlink(host, place).expect("our directory"),
+        |place, host| {
+            let magic = Path::new("/proc/1/root").join(host.strip_prefix("/").expect("absolute"));
+            std::os::unix::fs::symlink(magic, place).expect("our directory");
+        },
+        |place, _| rustix::fs::mknodat(CWD, place, FileType::Fifo, Permissions::RUSR, 0).expect("a pipe"),
+    ];
+    for plant in plants {
+        let (root, place) = root_of(&program);
+        let host = TempDir::new().expect("a directory");
+        let good = host.path().join("program.debug");
+        fs::copy(&place, &good).expect("our directory");
+        fs::remove_file(&place).expect("our file");
+        plant(&place, &good);
+        let target = start_in(&root);
+        let outcome = Tracer::attach(target.pid(), &["--duration", "1s"]).wait();
+        outcome.assert_refused(5, &["no allocator"]);
+    }
 }

@@ -125,7 +125,9 @@ impl Image {
         }
         let found = finder.find(&self, path);
         self.notes.extend(found.notes);
-        match (found.file, self.mini_debug_info()) {
+        // A debug file can be without symbols too: then it has only lines.
+        let file = found.file.filter(|(file, _)| !file.is_stripped());
+        match (file, self.mini_debug_info()) {
             (Some((file, _)), _) => self.beside.push((Table::DebugFile, file)),
             (None, Some(Ok(mini))) => {
                 let path = mini::SECTION.to_owned();
