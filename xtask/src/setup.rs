@@ -58,6 +58,7 @@ const BENCH_PACKAGES: &[&str] = &[
     "heaptrack",
     "libbpf-tools",
     "libc6-dev",
+    "libjemalloc2",
     "linux-headers-amd64",
     "linux-perf",
     "python3",
