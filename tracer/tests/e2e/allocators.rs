@@ -130,6 +130,12 @@ fn jemalloc_5_2_is_exact_with_any_prefix() {
                     entries("gcc", &definitions, &flags)?,
                 )
             }),
+            source::jemalloc_5_2("je_").and_then(|folder| {
+                let file = archive(&folder);
+                let definitions = ["PREFIX=je_", "WITH_MEMALIGN", "WITH_X", "WITH_LIBC"];
+                let program = entries("gcc", &definitions, &[path_text(&file), "-lm", "-ldl"])?;
+                cell("5.2, prefix je_, static library, libc's malloc beside it", program)
+            }),
             source::jemalloc_5_2("foo_je_").and_then(|folder| {
                 let file = archive(&folder);
                 let definitions = ["PREFIX=foo_je_", "WITH_MEMALIGN", "WITH_X"];
@@ -160,6 +166,10 @@ fn tcmalloc_is_exact_in_every_link_form() {
                 }),
                 archive().and_then(|file| {
                     cell("static library", entries("gcc", &TCMALLOC, &[&file, "-lstdc++", "-lm"])?)
+                }),
+                archive().and_then(|file| {
+                    let flags = ["-static", &file, "-lstdc++", "-lm"];
+                    cell("static program", entries("gcc", &TCMALLOC, &flags)?)
                 }),
                 shared().and_then(|file| cell("C++, shared, linked", entries_cpp(&[], &[&file])?)),
                 archive().and_then(|file| cell("C++, static library", entries_cpp(&[], &[&file, "-lm"])?)),
