@@ -124,7 +124,7 @@ fn jemalloc_5_2_is_exact_with_any_prefix() {
             plain().and_then(|folder| {
                 let file = shared(&folder);
                 let flags = [path_text(&file), &run_path(&file)];
-                cell("5.2, C++, shared, linked", entries_cpp(&[], &flags)?)
+                cell("5.2, C++, shared, linked", entries_cpp(&["NO_ALIGNED_NEW"], &flags)?)
             }),
             source::jemalloc_5_2("je_").and_then(|folder| {
                 let file = shared(&folder);
@@ -198,8 +198,9 @@ fn mimalloc_is_exact_in_every_link_form() {
                     let program = entries("gcc", &GLIBC, &[])?;
                     cell("shared, preloaded", program).map(|cell| cell.with_preload(&file))
                 }),
-                shared()
-                    .and_then(|file| cell("C++, shared, linked", entries_cpp(&["NEW_ABORTS"], &[&file])?)),
+                shared().and_then(|file| {
+                    cell("C++, shared, linked", entries_cpp(&["NEW_ABORTS", "NO_NOTHROW_DELETE"], &[&file])?)
+                }),
             ],
         );
     }
