@@ -1,12 +1,14 @@
 //! `cargo xtask …`: everything that a developer or CI runs. One line per task here, one file per task beside.
 
 mod accuracy;
+mod allocators;
 mod bench;
 mod build;
 mod demo;
 mod install;
 mod lint;
 mod process;
+mod services;
 mod setup;
 mod test;
 mod tidy;
@@ -53,6 +55,12 @@ const TASKS: &[Task] = &[
         "[ARG …]",
         "how right sampled numbers are: tables for docs/accuracy.md",
         accuracy::task,
+    ),
+    Task::new(
+        "allocators",
+        "",
+        "the matrix of allocators: the table of docs/allocators.md",
+        allocators::task,
     ),
     Task::new(
         "install",

@@ -12,10 +12,12 @@ use lexopt::{Arg, Parser};
 
 use crate::{
     process::{on_path, output, privileged, run, say, shown, stream},
+    services::Silence,
     toolchain::{self, BpfToolchain, DEBIAN_LLVM, DEBIAN_PACKAGES, DEBIAN_RUSTC},
 };
 
-/// What the tests trace or compare with: compilers for the fixtures (also 32-bit), real programs, judges.
+/// What the tests trace or compare with: compilers for the fixtures (also 32-bit and musl), allocators, real
+/// programs, judges.
 const TEST_PACKAGES: &[&str] = &[
     "bc",
     "binutils",
@@ -29,10 +31,18 @@ const TEST_PACKAGES: &[&str] = &[
     "jq",
     "libc6-dev",
     "libc6-dev-i386",
+    "libgoogle-perftools-dev",
+    "libjemalloc-dev",
     "libjemalloc2",
+    "libmimalloc-dev",
+    "libtcmalloc-minimal4",
+    "make",
     "mawk",
+    "musl-tools",
     "perl",
     "python3",
+    "redis-server",
+    "redis-tools",
     "sqlite3",
     "tmux",
     "valgrind",
@@ -48,6 +58,7 @@ const BENCH_PACKAGES: &[&str] = &[
     "heaptrack",
     "libbpf-tools",
     "libc6-dev",
+    "libjemalloc2",
     "linux-headers-amd64",
     "linux-perf",
     "python3",
@@ -260,6 +271,7 @@ fn install(packages: &[&'static str]) -> Result<()> {
     for package in unknown {
         say(&format!("this system offers no package {package}; what needs it says so"));
     }
+    let _silence = Silence::begin(&offered)?;
     apt_get(&[&["install", "--yes", "--no-install-recommends"], offered.as_slice()].concat())
 }
 

@@ -2,7 +2,7 @@
 
 mod libtest;
 mod report;
-mod suites;
+pub(crate) mod suites;
 
 use std::process::Command;
 

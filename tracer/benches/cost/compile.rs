@@ -79,6 +79,10 @@ fn compile_by(more_flags: &[&str], name: &str, sources: &[&str]) -> Result<PathB
     Ok(program)
 }
 
+/// The file name of jemalloc's library, and the folders where it may lie.
+pub(crate) const JEMALLOC: &str = "libjemalloc.so.2";
+const LIBRARY_FOLDERS: [&str; 4] = ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"];
+
 /// A folder with a copy of the libc that this process runs on.
 ///
 /// The kernel runs a probe's return half in every process where anybody has one at that place of that file, so
@@ -90,5 +94,18 @@ pub(crate) fn private_libc() -> Result<TempDir> {
     let libc = libc.context("the benchmark runs on no libc.so.6, so it has none to measure")?;
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
     fs::copy(libc.open_path(), folder.path().join("libc.so.6")).context("failed to copy libc.so.6")?;
+    Ok(folder)
+}
+
+/// The same, with a copy of jemalloc beside it.
+pub(crate) fn private_jemalloc() -> Result<TempDir> {
+    let paths = LIBRARY_FOLDERS.iter().map(|folder| Path::new(folder).join(JEMALLOC));
+    let jemalloc = paths.into_iter().find(|path| path.exists());
+    let jemalloc = jemalloc.with_context(|| {
+        format!("there is no {JEMALLOC}; `cargo xtask setup --bench` installs it (package libjemalloc2)")
+    })?;
+    let folder = private_libc()?;
+    fs::copy(&jemalloc, folder.path().join(JEMALLOC))
+        .with_context(|| format!("failed to copy {}", jemalloc.display()))?;
     Ok(folder)
 }

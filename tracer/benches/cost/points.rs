@@ -1,4 +1,4 @@
-//! The probe points of the floors: those that tracer's own plan chooses for the workload's libc.
+//! The probe points of the floors: those that tracer's own plan chooses for the workload's allocator.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,12 +23,14 @@ pub(crate) struct ProbePoints {
 }
 
 impl ProbePoints {
-    /// Plans them for a process.
-    pub(crate) fn of(pid: u32) -> Result<Self> {
+    /// Plans them for a process and the library whose malloc it calls.
+    pub(crate) fn of(pid: u32, library: &str) -> Result<Self> {
         let mut files = FileCache::default();
         let mappings = Mappings::read(pid, &mut files).context("failed to read the workload's mappings")?;
-        let (file, image, allocator) =
-            mappings.files().into_iter().find_map(supported).context("the workload has no glibc")?;
+        let mut files = mappings.files().into_iter().filter(|file| file.path.ends_with(library));
+        let (file, image, allocator) = files
+            .find_map(supported)
+            .with_context(|| format!("tracer knows no allocator in the workload's {library}"))?;
         let point = |mode, function: &str| {
             let plan = probe::plan(&image, std::slice::from_ref(&allocator), mode);
             plan.points

@@ -29,7 +29,7 @@ impl Rig {
 
     /// With a process that runs.
     pub(crate) fn of(workload: Workload) -> Result<Self> {
-        let points = ProbePoints::of(workload.pid())?;
+        let points = ProbePoints::of(workload.pid(), workload.allocator())?;
         let floors = Floors::load(&points, workload.pid())?;
         Ok(Self { workload, points, rows: Rows::default(), floors })
     }

@@ -1,4 +1,4 @@
-//! The process that most sections measure: `tests/fixtures/pairs.c`, on a libc of its own.
+//! The process that most sections measure: `tests/fixtures/pairs.c`, on libraries of its own.
 
 use std::process::Command;
 
@@ -42,10 +42,11 @@ pub(crate) struct Measured {
 
 /// The running process.
 pub(crate) struct Workload {
-    /// First, so that it ends before its libc is removed.
+    /// First, so that it ends before its libraries are removed.
     process: Commanded,
     shape: Shape,
-    _libc: TempDir,
+    allocator: &'static str,
+    _libraries: TempDir,
 }
 
 impl Workload {
@@ -55,15 +56,37 @@ impl Workload {
     }
 
     /// Starts it by a command that takes the workload's arguments.
-    pub(crate) fn start_by(mut command: Command, shape: Shape) -> Result<Self> {
-        let libc = compile::private_libc()?;
+    pub(crate) fn start_by(command: Command, shape: Shape) -> Result<Self> {
+        Self::start_on(compile::private_libc()?, "libc.so.6", command, shape)
+    }
+
+    /// Starts it with jemalloc before libc.
+    pub(crate) fn start_on_jemalloc(shape: Shape) -> Result<Self> {
+        let libraries = compile::private_jemalloc()?;
+        let mut command = Command::new(compile::pairs()?);
+        command.env("LD_PRELOAD", libraries.path().join(compile::JEMALLOC));
+        Self::start_on(libraries, compile::JEMALLOC, command, shape)
+    }
+
+    fn start_on(
+        libraries: TempDir,
+        allocator: &'static str,
+        mut command: Command,
+        shape: Shape,
+    ) -> Result<Self> {
         command
             .args(["--threads", &shape.threads.to_string()])
             .args(["--stacks", &shape.stacks.to_string()])
             .args(["--depth", &shape.depth.to_string()])
             .args(["--batch", &shape.batch.to_string()])
-            .env("LD_LIBRARY_PATH", libc.path());
-        Ok(Self { process: Commanded::start(command, |line| line == "ready")?, shape, _libc: libc })
+            .env("LD_LIBRARY_PATH", libraries.path());
+        let process = Commanded::start(command, |line| line == "ready")?;
+        Ok(Self { process, shape, allocator, _libraries: libraries })
+    }
+
+    /// The file name of the library whose malloc it calls.
+    pub(crate) const fn allocator(&self) -> &'static str {
+        self.allocator
     }
 
     /// Its process id.

@@ -11,6 +11,23 @@ pub(super) const NAME: &str = "glibc";
 /// that only glibc's `malloc.o` has, and that a static program therefore has if it uses this allocator.
 pub(super) const MARKERS: [&str; 3] = ["__libc_malloc", "__libc_mallopt", "malloc_info"];
 
+/// Names that glibc gives to its functions beside the weak ones that everybody knows: tables of symbols that distributions
+/// cut down (mini debug info) often have only these.
+pub(super) const OTHER_NAMES: [(&str, &str); 7] = [
+    ("calloc", "__libc_calloc"),
+    ("realloc", "__libc_realloc"),
+    ("posix_memalign", "__posix_memalign"),
+    ("memalign", "__libc_memalign"),
+    ("valloc", "__libc_valloc"),
+    ("pvalloc", "__libc_pvalloc"),
+    ("free", "__libc_free"),
+];
+
+/// The other name of a function, where glibc has one.
+pub(super) fn other_name(name: &str) -> Option<&'static str> {
+    OTHER_NAMES.iter().find(|(known, _)| *known == name).map(|(_, other)| *other)
+}
+
 /// The banner's first words and the words before the version, and how far apart they are at most.
 const BANNER: &[u8] = b"GNU C Library";
 const BEFORE_VERSION: &[u8] = b"release version ";

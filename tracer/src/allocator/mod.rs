@@ -132,7 +132,12 @@ fn candidates(image: &Image, prefixes: &[String], wanted: &Wanted) -> Vec<Symbol
             signature::names().chain(markers).map(move |name| format!("{prefix}{name}"))
         })
         .collect();
-    let names: Vec<&str> = own.iter().map(String::as_str).chain(glibc::MARKERS).collect();
+    let names: Vec<&str> = own
+        .iter()
+        .map(String::as_str)
+        .chain(glibc::MARKERS)
+        .chain(glibc::OTHER_NAMES.iter().map(|(_, name)| *name))
+        .collect();
     let mut found = image.functions_named(&names);
     // A function that only its own file can call is not the process's, unless the file is the process: glibc's malloc
     // itself is local in a static program at an address that the kernel picks. With a prefix it is meant to be private.
@@ -146,7 +151,10 @@ fn candidates(image: &Image, prefixes: &[String], wanted: &Wanted) -> Vec<Symbol
 fn functions(image: &Image, found: &[Symbol], prefix: &str) -> Vec<Function> {
     let mut by_address: BTreeMap<ElfVaddr, (&'static Signature, &Symbol)> = BTreeMap::new();
     for signature in &signature::SIGNATURES {
-        if let Some(symbol) = preferred(found, &format!("{prefix}{}", signature.name)) {
+        let name = format!("{prefix}{}", signature.name);
+        let other = || glibc::other_name(signature.name).filter(|_| prefix.is_empty());
+        let symbol = preferred(found, &name).or_else(|| preferred(found, other()?));
+        if let Some(symbol) = symbol {
             // The signatures stand in the order of preference: the first name of an address keeps it.
             by_address.entry(symbol.address).or_insert((signature, symbol));
         }
@@ -162,8 +170,8 @@ fn functions(image: &Image, found: &[Symbol], prefix: &str) -> Vec<Function> {
             let here = || named.iter().filter(|s| s.address == entry);
             Function {
                 signature,
-                name: symbol.name.clone(),
-                aliases: aliases(here(), &symbol.name),
+                name: format!("{prefix}{}", signature.name),
+                aliases: aliases(here(), &format!("{prefix}{}", signature.name)),
                 entry,
                 size_bytes: here().map(|s| s.size_bytes).max().unwrap_or(0),
                 is_indirect: here().any(|s| s.is_indirect),

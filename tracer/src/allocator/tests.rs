@@ -2,7 +2,7 @@
 
 use super::{Allocator, Wanted, detect};
 use crate::elf::Image;
-use crate::elf::testing::{Builder, Defined, file_of, real_libc};
+use crate::elf::testing::{Builder, Defined, TEXT, file_of, real_libc};
 
 fn library(names: &[(&'static str, u64)]) -> Image {
     let dynamic = names.iter().map(|&(name, at)| Defined { name, at, size: 16, is_local: false }).collect();
@@ -76,6 +76,27 @@ fn aliases_share_one_function() {
     let expect =
         [("malloc", "__libc_malloc"), ("aligned_alloc", "memalign __libc_memalign"), ("free", "cfree")];
     assert_eq!(found, expect.map(|(name, aliases)| (name, aliases.to_owned())));
+}
+
+/// Check that glibc's functions are found by the names that are left when the weak ones are cut off.
+#[test]
+fn glibc_is_found_whole_without_its_weak_names() {
+    let names = [
+        ("malloc", 0),
+        ("__libc_malloc", 0),
+        ("__libc_mallopt", 16),
+        ("__libc_calloc", 32),
+        ("realloc", 48),
+        ("__posix_memalign", 64),
+        ("__libc_memalign", 80),
+        ("__libc_free", 96),
+        ("free", 96),
+    ];
+    let found = found(&library(&names), "/opt/program");
+    let functions: Vec<_> = found[0].functions.iter().map(|f| (f.name.as_str(), f.entry.0 - TEXT)).collect();
+    let expect = [("malloc", 0), ("calloc", 32), ("realloc", 48), ("posix_memalign", 64), ("memalign", 80)];
+    assert_eq!(functions, [&expect[..], &[("free", 96)]].concat());
+    assert_eq!(found[0].functions[1].aliases, ["__libc_calloc"]);
 }
 
 /// Check that a function which only its own file can call does not make an allocator, unless it has a prefix.

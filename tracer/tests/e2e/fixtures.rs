@@ -91,18 +91,25 @@ pub(crate) fn source(file: &str) -> PathBuf {
 }
 
 /// Where the compiled programs are.
-fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures");
     fs::create_dir_all(&directory).expect("the target directory is writable");
     directory
 }
 
-/// The arguments after the source may name libraries, so the source comes first.
-fn compile(name: &str, compiler: &str, source_file: &Path, arguments: &[String]) -> Result<PathBuf, String> {
+/// The arguments after the source may name libraries and further sources, so the source comes first.
+pub(crate) fn compile(
+    name: &str,
+    compiler: &str,
+    source_file: &Path,
+    arguments: &[String],
+) -> Result<PathBuf, String> {
     let mut hasher = DefaultHasher::new();
     (compiler, arguments).hash(&mut hasher);
-    for file in [source_file, &source("fixture.h"), &source("tally.h")] {
-        fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?.hash(&mut hasher);
+    let headers = ["fixture.h", "tally.h", "entries.h"].map(source);
+    let further = arguments.iter().map(PathBuf::from).filter(|path| path.is_file());
+    for file in [source_file.to_owned()].into_iter().chain(headers).chain(further) {
+        fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?.hash(&mut hasher);
     }
     let binary = directory().join(format!("{name}-{:016x}", hasher.finish()));
     if binary.exists() {

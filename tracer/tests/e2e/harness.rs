@@ -220,10 +220,14 @@ impl Tracer {
 
     /// `tracer run` with a JSON report into a file of its own.
     pub(crate) fn run(options: &[&str], program: &Path, arguments: &[&str]) -> Self {
+        let program = program.to_str().expect("a plain path");
+        Self::run_with(tracer(), &[options, &["--", program], arguments].concat())
+    }
+
+    /// The same by a prepared command line that ends in the tracer's program; `arguments` are its options and CMD.
+    pub(crate) fn run_with(mut command: Command, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a directory for the report");
-        let mut command = tracer();
-        command.args(["run", "-o"]).arg(directory.path().join("report.json"));
-        command.args(options).arg("--").arg(program).args(arguments);
+        command.args(["run", "-o"]).arg(directory.path().join("report.json")).args(arguments);
         Self::spawn_in(&mut command, directory)
     }
 

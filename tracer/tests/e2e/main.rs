@@ -4,6 +4,7 @@
 //! that cannot run here says `SKIP name: reason`; reasons that concern the kernel begin with
 //! `kernel:`. Run by `cargo xtask test`; alone: `cargo xtask test --only e2e`.
 
+mod allocators;
 mod bad_input;
 mod bad_machine;
 mod bad_objects;
@@ -25,11 +26,13 @@ mod own_profile;
 mod pprof;
 mod processes;
 mod real_programs;
+mod redis;
 mod rivals;
 mod run;
 mod sampling;
 mod selection;
 mod servants;
+mod shim;
 mod survive;
 mod tally;
 mod threads;

@@ -20,6 +20,12 @@ pub(crate) struct Tally {
     pub(crate) old_freed: u64,
     pub(crate) abandoned: u64,
     pub(crate) sites: Vec<TallySite>,
+    /// Exceptions thrown, each of which is a block of the C++ runtime for a while (`entries.h`).
+    #[serde(default)]
+    pub(crate) exceptions: u64,
+    /// Calls of the freeing functions, where the fixture has several (`entries.h`).
+    #[serde(default)]
+    pub(crate) frees: Vec<TallyFrees>,
     #[serde(flatten)]
     more: BTreeMap<String, Value>,
 }
@@ -37,6 +43,12 @@ pub(crate) struct TallySite {
     pub(crate) attempt_bytes: u64,
     pub(crate) free_objects: u64,
     pub(crate) free_bytes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct TallyFrees {
+    pub(crate) function: String,
+    pub(crate) calls: u64,
 }
 
 impl Tally {

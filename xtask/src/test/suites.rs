@@ -2,6 +2,8 @@
 
 use std::{process::Command, time::Duration};
 
+use anyhow::Result;
+
 use super::{
     libtest::Outcome,
     report::{End, Report},
@@ -35,17 +37,22 @@ pub(crate) fn unit(filter: Option<&str>, report: &mut Report) {
 /// Real targets under a real kernel, as root.
 pub(crate) fn end_to_end(filter: Option<&str>, report: &mut Report) {
     let name = "tracer/tests/e2e";
-    let mut cargo = match toolchain::cargo("test") {
-        Ok(cargo) => cargo,
-        Err(error) => return report.fail(name, &format!("{error:#}")),
-    };
+    match end_to_end_command(filter) {
+        Ok(mut cargo) => execute(name, &mut cargo, END_TO_END_LIMIT, report),
+        Err(error) => report.fail(name, &format!("{error:#}")),
+    }
+}
+
+/// Cargo with the end-to-end tests, as root if that can be had.
+pub(crate) fn end_to_end_command(filter: Option<&str>) -> Result<Command> {
+    let mut cargo = toolchain::cargo("test")?;
     if !is_root() && on_path("sudo") {
         cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "sudo --preserve-env");
     }
     cargo.args(["--release", "--package", "tracer", "--test", "e2e"]);
     // Two at a time: a third would mostly wait for a processor and blur what is timed.
     cargo.args(["--", "--show-output", "--test-threads=2"]).args(filter);
-    execute(name, &mut cargo, END_TO_END_LIMIT, report);
+    Ok(cargo)
 }
 
 fn suite(name: &str, mut cargo: Command, target: &[&str], filter: Option<&str>, report: &mut Report) {

@@ -10,6 +10,8 @@ const ALLOWED: &[(&str, &str)] = &[
     ("tracer-ebpf/src/programs/", "maps, registers and memory of the traced process, by BPF helpers"),
     ("tracer/src/kernel/table.rs", "tables that are shared with the BPF programs as mapped memory"),
     ("tracer/src/command/session/deep_stack.rs", "the frame pointer round a call of malloc, for calibration"),
+    ("tracer/tests/fixtures/rust_allocators/src/calls.rs", "calls of the allocators under test"),
+    ("tracer/tests/fixtures/rust_allocators/src/direct.rs", "calls of jemalloc's own functions"),
 ];
 
 pub(super) fn check(source: &Source) -> Vec<Finding> {

@@ -2,6 +2,7 @@
 
 mod cost;
 mod depth;
+mod jemalloc;
 mod own;
 mod peers;
 mod programs;
@@ -19,6 +20,8 @@ use crate::rows::{self, Rows};
 pub(crate) enum Section {
     /// What a pair costs, by mode and sampling.
     Cost,
+    /// The same on jemalloc.
+    Jemalloc,
     /// What a second thread costs each.
     Threads,
     /// What many call stacks cost.
@@ -35,13 +38,22 @@ pub(crate) enum Section {
 
 impl Section {
     /// All of them, in this order.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Cost, Self::Threads, Self::Stacks, Self::Depth, Self::Peers, Self::Own, Self::Programs];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Cost,
+        Self::Jemalloc,
+        Self::Threads,
+        Self::Stacks,
+        Self::Depth,
+        Self::Peers,
+        Self::Own,
+        Self::Programs,
+    ];
 
     /// As it is typed.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Cost => "cost",
+            Self::Jemalloc => "jemalloc",
             Self::Threads => "threads",
             Self::Stacks => "stacks",
             Self::Depth => "depth",
@@ -60,6 +72,7 @@ impl Section {
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Cost => "cost: what a pair of malloc and free costs",
+            Self::Jemalloc => "jemalloc: what a pair costs on another allocator",
             Self::Threads => "threads: what each thread loses when there are several",
             Self::Stacks => "stacks: few against many distinct call stacks",
             Self::Depth => "depth: calls below the loop",
@@ -73,6 +86,7 @@ impl Section {
     pub(crate) fn run(self, arguments: &Arguments) -> Result<()> {
         match self {
             Self::Cost => cost::run(arguments),
+            Self::Jemalloc => jemalloc::run(arguments),
             Self::Threads => threads::run(arguments),
             Self::Stacks => stacks::run(arguments),
             Self::Depth => depth::run(arguments),
