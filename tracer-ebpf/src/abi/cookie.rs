@@ -24,6 +24,8 @@ pub enum Argument {
     HeapCountSize = 8,
     /// `f(heap, old, size)`: mi_heap_realloc.
     HeapOldSize = 9,
+    /// `f(old, size)`: reallocf, which frees the old block when it fails.
+    OldSizeOrFree = 10,
 }
 
 impl Argument {
@@ -41,6 +43,7 @@ impl Argument {
             7 => Self::OldCountSize,
             8 => Self::HeapCountSize,
             9 => Self::HeapOldSize,
+            10 => Self::OldSizeOrFree,
             _ => return None,
         })
     }
@@ -49,7 +52,7 @@ impl Argument {
     #[inline(always)]
     #[must_use]
     pub const fn moves(self) -> bool {
-        matches!(self, Self::OldSize | Self::Resize | Self::OldCountSize | Self::HeapOldSize)
+        matches!(self, Self::OldSize | Self::Resize | Self::OldCountSize | Self::HeapOldSize | Self::OldSizeOrFree)
     }
 }
 
@@ -132,8 +135,8 @@ mod tests {
 
     #[test]
     fn a_cookie_survives_the_round_trip() {
-        for bits in 0..10 {
-            let argument = Argument::from_bits(bits).expect("all of 0..10 are variants");
+        for bits in 0..11 {
+            let argument = Argument::from_bits(bits).expect("all of 0..11 are variants");
             let cookie = Cookie {
                 slot: 0xfffe,
                 function: 31,

@@ -19,7 +19,7 @@ impl Request {
         let (first, second) = (registers.argument::<0>(), registers.argument::<1>());
         match argument {
             Argument::CountSize => Self { size_bytes: product(first, second), pointer: 0 },
-            Argument::OldSize => Self { size_bytes: second, pointer: first },
+            Argument::OldSize | Argument::OldSizeOrFree => Self { size_bytes: second, pointer: first },
             Argument::AlignSize => Self { size_bytes: second, pointer: 0 },
             Argument::OutAlignSize => Self { size_bytes: registers.argument::<2>(), pointer: first },
             Argument::Resize => Self { size_bytes: second, pointer: first },

@@ -243,6 +243,9 @@ fn finish<C: EbpfContext>(ctx: &C, cookie: &Cookie, call: &Call, caller: &Caller
             return end_of_old(cookie, call);
         }
         count::failure(cookie);
+        if is_move && cookie.argument == Argument::OldSizeOrFree {
+            return end_of_old(cookie, call);
+        }
         return put_back(cookie, call);
     }
     if is_move {

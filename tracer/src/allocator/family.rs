@@ -25,8 +25,8 @@ pub(super) const MARKERS: [(&str, &str); 15] = [
 ];
 
 /// Prefixes that are looked for in every object, and whose they are.
-pub(super) const PREFIXES: [(&str, &str); 3] =
-    [("je_", "jemalloc"), ("_rjem_", "jemalloc"), ("mi_", "mimalloc")];
+pub(super) const PREFIXES: [(&str, &str); 4] =
+    [("je_", "jemalloc"), ("_rjem_", "jemalloc"), ("mi_", "mimalloc"), ("tc_", "tcmalloc")];
 
 /// Of an allocator that nobody knows.
 pub(super) const UNKNOWN: &str = "unknown";

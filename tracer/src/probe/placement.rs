@@ -223,7 +223,11 @@ fn registers(argument: Argument) -> &'static [Register] {
     const ALL: [Register; 3] = [Register::RDI, Register::RSI, Register::RDX];
     match argument {
         Argument::Size | Argument::Pointer => &ALL[..1],
-        Argument::CountSize | Argument::OldSize | Argument::AlignSize | Argument::Resize => &ALL[..2],
+        Argument::CountSize
+        | Argument::OldSize
+        | Argument::OldSizeOrFree
+        | Argument::AlignSize
+        | Argument::Resize => &ALL[..2],
         Argument::OutAlignSize | Argument::OldCountSize | Argument::HeapCountSize | Argument::HeapOldSize => {
             &ALL
         }

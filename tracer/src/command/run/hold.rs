@@ -45,10 +45,16 @@ pub(super) fn at_loader(session: &mut Session, command: &Command, events: &Event
     let Some((loader, file_offset)) = rendezvous else { return attach(session, pid) };
     let links = session.kernel().attach_rendezvous(pid, &loader.file, file_offset)?;
     session.kernel().follow(pid, Followed { slot: u32::MAX, hold: HOLD_AT_EXEC | HOLD_AT_LOADER })?;
+    // glibc's first call comes before libc is mapped, when a program that brings an allocator of its own could be traced
+    // already, without the other one.
+    let is_glibc = loader.path.rsplit('/').next().is_some_and(|name| name.starts_with("ld-linux"));
     for call in 1..=RENDEZVOUS_CALLS {
         command.release();
         wait_for_loader(pid, events)?;
         command.wait_for_stop()?;
+        if is_glibc && call < RENDEZVOUS_CALLS {
+            continue;
+        }
         match attach(session, pid) {
             Err(Failure::CannotTrace(_)) if call < RENDEZVOUS_CALLS => {}
             result => {
