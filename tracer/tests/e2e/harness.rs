@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use tracer::model::snapshot::Snapshot;
@@ -119,8 +119,7 @@ impl Target {
     }
 
     pub(crate) fn wait_ready(&mut self) {
-        let line = self.next_line();
-        assert_eq!(line, "ready", "the target says that it is ready");
+        assert_eq!(self.next_line(), "ready", "the target says that it is ready");
     }
 
     /// Releases a fixture that waits for a byte.
@@ -385,11 +384,9 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A signal to a process that a test started.
+/// A signal to a process that a test started. Fails when it has ended already, which its waiter sees.
 pub(crate) fn send(pid: u32, signal: Signal) {
-    let pid = Pid::from_raw(pid.cast_signed()).expect("a pid is not 0");
-    // Fails when it has ended already, which its waiter sees.
-    let _ = rustix::process::kill_process(pid, signal);
+    let _ = kill_process(Pid::from_raw(pid.cast_signed()).expect("a pid is not 0"), signal);
 }
 
 /// A field of a fixture's one-line JSON.

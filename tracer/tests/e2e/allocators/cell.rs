@@ -230,5 +230,23 @@ fn refused(cell: &Cell, way: Way, options: &[&str], words: &[&str]) -> String {
             outcome
         }
     };
-    outcome.stderr.lines().find(|line| line.starts_with("error")).unwrap_or(outcome.stderr.trim()).to_owned()
+    reason(&outcome.stderr).to_owned()
+}
+
+/// What the message says between the process and what to do.
+fn reason(message: &str) -> &str {
+    let from_process = message.split_once("in process ").map_or(message, |(_, rest)| rest);
+    let reason = from_process.split_once(": ").map_or(from_process, |(_, rest)| rest);
+    reason.split_once(". `tracer doctor").map_or(reason, |(reason, _)| reason).trim()
+}
+
+/// Check that neither a pid nor the way out is taken for the reason.
+#[test]
+fn reason_of_a_refusal_is_what_stands_between_the_process_and_what_to_do() {
+    let check = |message: &str, expect: &str| assert_eq!(reason(message), expect);
+    check(
+        "tracer: no allocator found in process 12: it has none. `tracer doctor --pid 12` lists more\n",
+        "it has none",
+    );
+    check("tracer: something else\n", "something else");
 }

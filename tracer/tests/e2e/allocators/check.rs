@@ -12,8 +12,9 @@ use crate::compare::{Numbers, numbers_of};
 use crate::harness::nonzero;
 use crate::tally::{Tally, TallySite};
 
-/// Blocks that the loader, libc and the C++ or Rust runtime take before `main`, and for threads.
-const RUNTIME_BLOCKS: u64 = 24;
+/// Blocks that the loader, libc, the allocator itself and the C++ or Rust runtime take before `main`, and for threads,
+/// at most.
+const RUNTIME_BLOCKS: u64 = 40;
 /// Frames from a site to the allocator that a language puts between them.
 const SHIMS: usize = 3;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use tracer::model::snapshot::Snapshot;
+use tracer::model::snapshot::{Allocator, Snapshot};
 
 /// Where to, if anybody wants them.
 const FOLDER: &str = "TRACER_ALLOCATORS";
@@ -40,15 +40,19 @@ impl Row {
     pub(super) fn learn(&mut self, snapshot: &Snapshot, called: &BTreeSet<&str>) {
         self.entry_points = called.len();
         let mut without_return_probe = BTreeSet::new();
-        for allocator in snapshot.targets.iter().flat_map(|target| &target.allocators) {
+        // libc's malloc is dead code beside an allocator that replaces it.
+        let is_used =
+            |allocator: &&Allocator| allocator.totals.as_ref().is_none_or(|totals| totals.alloc_objects > 0);
+        let allocators = snapshot.targets.iter().flat_map(|target| &target.allocators);
+        for allocator in allocators.filter(is_used) {
             let is_called = |name: &String| called.contains(name.as_str());
             let used = allocator
                 .probes
                 .iter()
                 .filter(|probe| is_called(&probe.function) || probe.aliases.iter().any(is_called));
             for probe in used {
-                let version = allocator.version.as_deref().unwrap_or("version unknown");
-                self.seen.insert(format!("{} {version}", allocator.name));
+                let version = allocator.version.iter().map(|version| format!(" {version}"));
+                self.seen.insert([allocator.name.clone()].into_iter().chain(version).collect());
                 if probe.returns == "ret_sites" {
                     without_return_probe.insert(probe.function.as_str());
                 }
