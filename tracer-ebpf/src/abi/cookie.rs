@@ -26,6 +26,8 @@ pub enum Argument {
     HeapOldSize = 9,
     /// `f(old, size)`: reallocf, which frees the old block when it fails.
     OldSizeOrFree = 10,
+    /// `f(heap, old, size)`: mi_heap_reallocf, likewise.
+    HeapOldSizeOrFree = 11,
 }
 
 impl Argument {
@@ -44,6 +46,7 @@ impl Argument {
             8 => Self::HeapCountSize,
             9 => Self::HeapOldSize,
             10 => Self::OldSizeOrFree,
+            11 => Self::HeapOldSizeOrFree,
             _ => return None,
         })
     }
@@ -52,7 +55,15 @@ impl Argument {
     #[inline(always)]
     #[must_use]
     pub const fn moves(self) -> bool {
-        matches!(self, Self::OldSize | Self::Resize | Self::OldCountSize | Self::HeapOldSize | Self::OldSizeOrFree)
+        matches!(self, Self::OldSize | Self::Resize | Self::OldCountSize | Self::HeapOldSize)
+            || self.frees_on_failure()
+    }
+
+    /// Whether a failure ends it too.
+    #[inline(always)]
+    #[must_use]
+    pub const fn frees_on_failure(self) -> bool {
+        matches!(self, Self::OldSizeOrFree | Self::HeapOldSizeOrFree)
     }
 }
 
@@ -135,8 +146,8 @@ mod tests {
 
     #[test]
     fn a_cookie_survives_the_round_trip() {
-        for bits in 0..11 {
-            let argument = Argument::from_bits(bits).expect("all of 0..11 are variants");
+        for bits in 0..12 {
+            let argument = Argument::from_bits(bits).expect("all of 0..12 are variants");
             let cookie = Cookie {
                 slot: 0xfffe,
                 function: 31,

@@ -55,6 +55,9 @@ pub const CALL_JUMPS: u16 = 8;
 pub const CALL_MAY_LEAVE: u16 = 16;
 /// In mode `live`: a freeing function that has counted jumps to another one, which comes at once.
 pub const CALL_FREES: u16 = 32;
+/// In mode `live`, sampled: part of another call, kept only because it may jump on to a third function, which sees the
+/// trampoline where its caller should be.
+pub const CALL_INNER: u16 = 64;
 
 /// Some live blocks, found by the hash of their address and slot.
 #[derive(Clone, Copy, Debug)]

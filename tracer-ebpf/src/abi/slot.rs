@@ -33,6 +33,8 @@ pub struct Slot {
     pub sample_bytes: u64,
     /// Outer calls that were announced in mode `alloc` and not taken back: of a thread in flight, or of its last.
     pub announced: u64,
+    /// 1 if an allocator of one object may call that of another: a preloaded library that passes calls on.
+    pub passes_on: u64,
     /// Executable code of the program itself, in which most frames lie; it is in the slot's [`TextRanges`] too.
     pub program: Range,
     /// Executable code of the allocator's file, in which the first functions of threads often lie too.
@@ -54,7 +56,7 @@ pub struct TextRanges {
     pub ranges: [Range; MAX_TEXT],
 }
 
-const _: () = assert!(size_of::<Slot>() == 72 + 16 * (MAX_HULLS + MAX_NESTED));
+const _: () = assert!(size_of::<Slot>() == 80 + 16 * (MAX_HULLS + MAX_NESTED));
 const _: () = assert!(size_of::<TextRanges>() == 16 * MAX_TEXT);
 const _: () = assert!(MAX_TEXT.is_power_of_two(), "the search in BPF masks its index");
 

@@ -20,7 +20,7 @@ pub(crate) fn enter(ctx: &ProbeContext) {
     let interval = sample::interval(slot);
     let mut size_bytes = 0;
     if interval != 0 {
-        if any_outer(slot) && is_inner(ctx, bits, slot) {
+        if (any_outer(slot) || call::passes_on(slot)) && is_inner(ctx, bits, slot) {
             return count::event(&cookie, Counter::SkippedEntries);
         }
         let registers = Registers::of(ctx);
@@ -132,7 +132,7 @@ pub(crate) fn jump(ctx: &ProbeContext) {
         return;
     }
     if let Some(calls) = Calls::of(bpf_get_current_pid_tgid()) {
-        calls.jumps(registers.sp());
+        calls.jumps(registers.sp(), u16::from(cookie.function));
     }
 }
 
@@ -141,16 +141,17 @@ pub(crate) fn jump(ctx: &ProbeContext) {
 fn is_inner(ctx: &ProbeContext, bits: u64, slot: *mut Slot) -> bool {
     let Some(cookie) = &Cookie::from_bits(bits) else { return false };
     let Some(calls) = Calls::of(bpf_get_current_pid_tgid()) else { return false };
-    if !calls.any() {
+    let sp = entry_sp(ctx, cookie);
+    if calls.any() {
+        if has_jumped(slot, sp) {
+            return true;
+        }
+        let gone = calls.forget_up_to(sp);
+        // SAFETY: a pointer into the map's value.
+        atomic::sub(unsafe { &raw mut (*slot).announced }, gone);
+    } else if !call::passes_on(slot) {
         return false;
     }
-    let sp = entry_sp(ctx, cookie);
-    if has_jumped(slot, sp) {
-        return true;
-    }
-    let gone = calls.forget_up_to(sp);
-    // SAFETY: a pointer into the map's value.
-    atomic::sub(unsafe { &raw mut (*slot).announced }, gone);
     match user::read_u64(sp) {
         Some(return_address) => call::is_nested(slot, return_address),
         None => {

@@ -29,7 +29,9 @@ impl Request {
             Argument::HeapCountSize => {
                 Self { size_bytes: product(second, registers.argument::<2>()), pointer: 0 }
             }
-            Argument::HeapOldSize => Self { size_bytes: registers.argument::<2>(), pointer: second },
+            Argument::HeapOldSize | Argument::HeapOldSizeOrFree => {
+                Self { size_bytes: registers.argument::<2>(), pointer: second }
+            }
             Argument::Size | Argument::Pointer => Self { size_bytes: first, pointer: 0 },
         }
     }
@@ -86,9 +88,9 @@ pub(crate) fn is_nested(slot: *const Slot, return_address: u64) -> bool {
     slot.hulls.iter().any(is_in) && slot.nested.iter().any(is_in)
 }
 
-/// Whether several objects of the process have probed functions: then any of them may be called by another's.
+/// Whether the allocator of one object may call that of another.
 #[inline(always)]
-pub(crate) fn has_several(slot: *const Slot) -> bool {
+pub(crate) fn passes_on(slot: *const Slot) -> bool {
     // SAFETY: as above.
-    unsafe { (*slot).hulls[1].end != 0 }
+    unsafe { (*slot).passes_on != 0 }
 }

@@ -134,14 +134,17 @@ impl Calls {
         }
     }
 
-    /// Notes that the thread's call at this SP jumps away.
+    /// Notes that the thread's call of this function at this SP jumps away.
     #[inline(never)]
-    pub(crate) fn jumps(self, sp: u64) {
+    pub(crate) fn jumps(self, sp: u64, function: u16) {
         for entry in 0..BUCKET_CALLS {
             let place = self.call(entry);
             // SAFETY: pointers into the map's value; only this thread writes entries that are its own.
             unsafe {
-                if core::ptr::read_volatile(self.owner(entry)) == self.thread && (*place).sp == sp {
+                if core::ptr::read_volatile(self.owner(entry)) == self.thread
+                    && (*place).sp == sp
+                    && (*place).function == function
+                {
                     (*place).flags |= CALL_JUMPS;
                     return;
                 }

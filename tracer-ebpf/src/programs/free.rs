@@ -74,7 +74,7 @@ fn freed(ctx: &ProbeContext, cookie: u64, slot: *const Slot) {
         if calls.take_freeing(sp) || is_inner_free(slot, calls, sp) {
             return count::event(&cookie, Counter::SkippedFrees);
         }
-    } else if (cookie.is_inner || call::has_several(slot)) && is_called_by_another(&cookie, slot, registers) {
+    } else if (cookie.is_inner || call::passes_on(slot)) && is_called_by_another(&cookie, slot, registers) {
         return count::event(&cookie, Counter::SkippedFrees);
     }
     count::freeing_call(&cookie, 0);

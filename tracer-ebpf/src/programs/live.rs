@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use tracer_ebpf::abi::{
     Argument, Call, Cookie, Counter, LiveBlock, Slot,
-    record::{CALL_COUNTED, CALL_MAY_LEAVE, CALL_MOVES, CALL_SAMPLED, LOWEST_BLOCK, block_key},
+    record::{CALL_COUNTED, CALL_INNER, CALL_MAY_LEAVE, CALL_MOVES, CALL_SAMPLED, LOWEST_BLOCK, block_key},
 };
 
 use super::{
@@ -31,7 +31,10 @@ pub(crate) fn enter(ctx: &ProbeContext) {
     let Some(cookie) = Cookie::from_bits(bits) else { return };
     let Some(slot) = call::counting_slot(&cookie) else { return };
     let interval = sample::interval(slot);
-    if has_calls() && is_inner(ctx, bits, interval != 0) {
+    if (has_calls() || interval != 0 && call::passes_on(slot)) && is_inner(ctx, bits, interval != 0) {
+        if interval != 0 && cookie.may_tail_jump {
+            remember_inner(ctx, bits);
+        }
         return count::event(&cookie, Counter::SkippedEntries);
     }
     if interval == 0 {
@@ -73,6 +76,18 @@ fn remember(ctx: &ProbeContext, cookie: u64, flags: u16, interval: u32) {
         && blocks::remove(block_key(u32::from(cookie.slot), pointer), &mut old)
     {
         calls.moves(sp, &old);
+    }
+}
+
+/// Keeps a part of another call for what it may jump to.
+#[inline(never)]
+fn remember_inner(ctx: &ProbeContext, cookie: u64) {
+    let Some(cookie) = &Cookie::from_bits(cookie) else { return };
+    let Some(calls) = Calls::of(bpf_get_current_pid_tgid()) else { return };
+    let sp = Registers::of(ctx).sp() + u64::from(cookie.shift_bytes);
+    let call = Call { sp, function: u16::from(cookie.function), flags: CALL_INNER, ..Call::default() };
+    if !calls.has(sp) && !calls.keep(&call) {
+        count::lost(ctx, cookie, Counter::InFlightFull);
     }
 }
 
@@ -196,7 +211,9 @@ fn returned_at_ret(ctx: &ProbeContext, cookie: u64) {
 /// The end of a call that was in flight.
 #[inline(always)]
 fn over<C: EbpfContext>(ctx: &C, cookie: &Cookie, slot: *const Slot, call: &Call, caller: &Caller) {
-    if call.flags & CALL_COUNTED == 0 && call::is_nested(slot, caller.return_address) {
+    if call.flags & CALL_INNER != 0
+        || call.flags & CALL_COUNTED == 0 && call::is_nested(slot, caller.return_address)
+    {
         return count::event(cookie, Counter::SkippedReturns);
     }
     finish(ctx, cookie, call, caller);
@@ -243,7 +260,7 @@ fn finish<C: EbpfContext>(ctx: &C, cookie: &Cookie, call: &Call, caller: &Caller
             return end_of_old(cookie, call);
         }
         count::failure(cookie);
-        if is_move && cookie.argument == Argument::OldSizeOrFree {
+        if is_move && cookie.argument.frees_on_failure() {
             return end_of_old(cookie, call);
         }
         return put_back(cookie, call);

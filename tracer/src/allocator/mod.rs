@@ -59,6 +59,12 @@ pub struct Function {
 }
 
 impl Allocator {
+    /// Whether it is one that has its memory from the kernel, and never from another allocator.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.name != family::UNKNOWN
+    }
+
     /// Whether the arguments of its functions tell when they jump to another one ([`TailJump`]).
     #[must_use]
     pub fn tells_jumps(&self) -> bool {
@@ -68,7 +74,8 @@ impl Allocator {
 
 /// Looks for allocators in an object; `object` is its path, as the target sees it.
 ///
-/// An allocator has at least a `malloc` or `mallocx`, and a `free` or `dallocx`, under one prefix. Sets of functions that
+/// An allocator has at least `malloc` and `free`; one with a prefix at least a function that allocates and one that frees,
+/// for linkers leave out what a program does not call. Sets of functions that
 /// share an address are one allocator: mimalloc's `malloc` is its `mi_malloc`.
 #[must_use]
 pub fn detect(image: &Image, object: &str, wanted: &Wanted) -> Vec<Allocator> {
@@ -80,15 +87,15 @@ pub fn detect(image: &Image, object: &str, wanted: &Wanted) -> Vec<Allocator> {
     let found = candidates(image, &prefixes, wanted);
     let mut allocators: Vec<Allocator> = Vec::new();
     for prefix in &prefixes {
-        let has = |names: [&str; 2]| {
-            let is_one =
-                |s: &Symbol| s.name.strip_prefix(prefix.as_str()).is_some_and(|name| names.contains(&name));
-            found.iter().any(is_one)
-        };
-        if !has(["malloc", "mallocx"]) || !has(["free", "dallocx"]) {
+        let has = |name: &str| found.iter().any(|s| s.name == name);
+        if prefix.is_empty() && !(has("malloc") && has("free")) {
             continue;
         }
         let functions = functions(image, &found, prefix);
+        let does = |role| functions.iter().any(|function| function.signature.role == role);
+        if !does(Role::Allocates) || !does(Role::Frees) {
+            continue;
+        }
         let entries: BTreeSet<ElfVaddr> = functions.iter().map(|f| f.entry).collect();
         let shares = |other: &&mut Allocator| other.functions.iter().any(|f| entries.contains(&f.entry));
         if let Some(same) = allocators.iter_mut().find(shares) {

@@ -48,7 +48,7 @@ pub struct Signature {
 
 /// All functions. The order is the contract's: where two names are one address, the first is the one that
 /// the calls are counted under. The rest is sorted by name.
-pub static SIGNATURES: [Signature; 75] = [
+pub static SIGNATURES: [Signature; 76] = [
     allocates("malloc", Argument::Size, None),
     allocates("calloc", Argument::CountSize, None),
     allocates("realloc", Argument::OldSize, Some(TailJump::IfOldIsNull)),
@@ -99,6 +99,7 @@ pub static SIGNATURES: [Signature; 75] = [
     allocates("heap_mallocn", Argument::HeapCountSize, None),
     allocates("heap_realloc", Argument::HeapOldSize, None),
     allocates("heap_realloc_aligned", Argument::HeapOldSize, None),
+    allocates("heap_reallocf", Argument::HeapOldSizeOrFree, None),
     allocates("heap_zalloc", Argument::AlignSize, None),
     allocates("heap_zalloc_aligned", Argument::AlignSize, None),
     allocates("malloc_aligned", Argument::Size, None),

@@ -182,7 +182,12 @@ impl Kernel {
     }
 
     /// Tells a slot that may count where the code of its allocators is now.
-    pub fn set_regions(&self, index: u32, hulls: &[Range; MAX_HULLS], nested: &[Range; MAX_NESTED]) {
+    pub fn set_regions(
+        &self,
+        index: u32,
+        (hulls, nested): &([Range; MAX_HULLS], [Range; MAX_NESTED]),
+        passes_on: bool,
+    ) {
         let index = slot_place(index);
         let put = |base: usize, ranges: &[Range]| {
             for (number, range) in ranges.iter().enumerate() {
@@ -193,6 +198,7 @@ impl Kernel {
         };
         put(offset_of!(Slot, nested), nested);
         put(offset_of!(Slot, hulls), hulls);
+        self.slots.word(index, offset_of!(Slot, passes_on)).store(u64::from(passes_on), Ordering::Release);
     }
 
     /// Begins or ends the counting of a slot.

@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use tracer_ebpf::abi::Argument;
 
-use crate::allocator::{Allocator, Function, Role, TailJump};
+use crate::allocator::{Allocator, Function, Role, TailJump, signature};
 use crate::elf::Image;
 use crate::mode::Mode;
 use crate::units::{ElfVaddr, FileOffset};
@@ -73,6 +73,23 @@ pub struct Jump {
     pub offset: FileOffset,
     /// The condition code of a `jcc`, `None` if it always jumps.
     pub condition: Option<u8>,
+}
+
+impl ProbePoint {
+    /// `posix_memalign` may be nothing but a jump to `mi_posix_memalign`: then its calls stand under the name that
+    /// everybody knows.
+    fn take_standard_name(&mut self) {
+        let rank = |name: &str| signature::rank(name);
+        let Some((index, best)) = self.aliases.iter().enumerate().min_by_key(|(_, name)| rank(name)) else {
+            return;
+        };
+        if rank(best) < rank("free")
+            && rank(&self.function) > rank("free")
+            && signature::of(&self.function).is_none()
+        {
+            std::mem::swap(&mut self.function, &mut self.aliases[index]);
+        }
+    }
 }
 
 /// A function that is not probed.
@@ -171,6 +188,7 @@ pub fn plan(image: &Image, allocators: &[Allocator], mode: Mode) -> Plan {
     let mut points: Vec<ProbePoint> = bodies.iter().map(|body| point(body, &around, mode)).collect();
     for point in &mut points {
         point.aliases.extend(aliases.remove(&point.entry).unwrap_or_default());
+        point.take_standard_name();
     }
     Plan { points, nested: nesting::ranges(&around.graph), skipped }
 }

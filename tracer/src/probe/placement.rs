@@ -228,9 +228,11 @@ fn registers(argument: Argument) -> &'static [Register] {
         | Argument::OldSizeOrFree
         | Argument::AlignSize
         | Argument::Resize => &ALL[..2],
-        Argument::OutAlignSize | Argument::OldCountSize | Argument::HeapCountSize | Argument::HeapOldSize => {
-            &ALL
-        }
+        Argument::OutAlignSize
+        | Argument::OldCountSize
+        | Argument::HeapCountSize
+        | Argument::HeapOldSize
+        | Argument::HeapOldSizeOrFree => &ALL,
     }
 }
 

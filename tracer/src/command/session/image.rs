@@ -191,8 +191,11 @@ fn cookie(point: &ProbePoint, slot: u32, function: u32, total: u32) -> Cookie {
         function: function as u8,
         argument: point.argument,
         shift_bytes: point.placement.shift_bytes,
+        // In mode `alloc` only what tells a jump, by its arguments or a probe on it, needs to leave word.
         may_tail_jump: point.may_tail_jump
-            && (point.tail_jump.is_some() || !point.jumps.is_empty() || has_sites(point)),
+            && (point.tail_jump.is_some()
+                || !point.jumps.is_empty()
+                || point.returns != Err(NoReturn::NotWanted)),
         is_outer: point.is_outer,
         tells_jump: point.tail_jump.is_some(),
         has_ret_sites: has_sites(point),
@@ -215,11 +218,19 @@ pub(crate) fn slot(objects: &[Object], pid: u32, seed: u64, sample_bytes: u64, m
         trampoline: mappings.trampoline().unwrap_or(TRAMPOLINE),
         sample_bytes,
         announced: 0,
+        passes_on: u64::from(passes_on(objects)),
         program: mappings.program_text(),
         library: objects.first().map_or_else(Range::default, |object| mappings.text_of(&object.file)),
         hulls,
         nested,
     }
+}
+
+/// Whether an allocator of one object may call that of another: one that nobody knows, beside others. The known ones
+/// bring their own memory.
+pub(crate) fn passes_on(objects: &[Object]) -> bool {
+    let mut allocators = objects.iter().flat_map(|object| &object.planned.allocators);
+    objects.len() > 1 && allocators.any(|allocator| !allocator.is_known())
 }
 
 /// The code of all allocators, and its hull in each object. Hulls beyond the limit are merged, and so are, while there

@@ -128,8 +128,7 @@ impl Session {
             return;
         }
         all.extend(found.objects.iter().cloned());
-        let (hulls, nested) = image::regions(&all);
-        self.kernel.set_regions(slot, &hulls, &nested);
+        self.kernel.set_regions(slot, &image::regions(&all), image::passes_on(&all));
         for object in found.objects {
             let path = object.file.path.clone();
             let first_function = self.traced[index].image().map_or(0, |image| image.functions.len() as u32);
