@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::elf::Image;
+use crate::elf::{Image, Kind};
 use crate::probe::code::{self, Flow};
 use crate::probe::linkage::Linkage;
 use crate::units::ElfVaddr;
@@ -30,7 +30,7 @@ const HELPERS: [&str; 6] = [
 pub(super) struct Node {
     pub(super) extent: Extent,
     pub(super) flow: Flow,
-    /// Another object can call it.
+    /// Code that is not the allocator's can call it.
     pub(super) is_exported: bool,
     /// It is known by name to belong to the allocator.
     pub(super) is_helper: bool,
@@ -44,7 +44,7 @@ pub(super) struct Graph {
     pub(super) entries: BTreeSet<ElfVaddr>,
     /// From the lowest probed function to the end of the highest.
     pub(super) hull: Range<ElfVaddr>,
-    /// The probed functions are exported, so that what is not exported between them is the allocator's own.
+    /// It is a shared library, in which what is not exported between the probed functions is the allocator's own.
     pub(super) is_library: bool,
 }
 
@@ -60,15 +60,19 @@ impl Graph {
         let high = probed.iter().map(|(_, extent)| extent.end).max().unwrap_or(low);
         let hull = low..high;
         let entries: BTreeSet<ElfVaddr> = probed.iter().map(|&(entry, _)| entry).collect();
-        let exported: BTreeSet<ElfVaddr> =
-            image.exported_functions_between(hull.clone()).iter().map(|s| s.address).collect();
+        let is_library = image.kind() == Kind::Shared;
+        // In a program everything that is not private to its source file may be called by the rest of it.
+        let public = match is_library {
+            true => image.exported_functions_between(hull.clone()),
+            false => image.functions_between(hull.clone()).into_iter().filter(|s| !s.is_local).collect(),
+        };
+        let exported: BTreeSet<ElfVaddr> = public.iter().map(|s| s.address).collect();
         let helpers: BTreeSet<ElfVaddr> = image
             .functions_between(hull.clone())
             .iter()
             .filter(|s| HELPERS.contains(&base_name(&s.name)))
             .map(|s| s.address)
             .collect();
-        let is_library = !entries.is_disjoint(&exported);
         let mut graph = Self { nodes: BTreeMap::new(), entries, hull, is_library };
         let mut waiting: Vec<Extent> = probed.iter().map(|&(_, extent)| extent).collect();
         waiting.extend(helpers.iter().filter_map(|&address| extents.at(address)));

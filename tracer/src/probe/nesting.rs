@@ -76,7 +76,8 @@ pub(super) fn ranges(graph: &Graph) -> Vec<Range<ElfVaddr>> {
             !node.extent.contains(target) && (graph.entries.contains(&target) || leads_on())
         });
         let is_own = graph.is_library || node.is_helper || used.contains(&node.extent.start);
-        graph.hull.contains(&node.extent.start) && !node.is_exported && uses_probed && is_own
+        let is_private = !node.is_exported || node.is_helper;
+        graph.hull.contains(&node.extent.start) && is_private && uses_probed && is_own
     };
     let nodes = graph.nodes.values().filter(|node| is_probed(node) || is_helper(node));
     limit(join(nodes.map(|node| node.extent.start..node.extent.end).collect()))
@@ -225,6 +226,8 @@ mod tests {
         check(uses_free(0x2500), true, false);
         check(uses_free(0x1500), false, false);
         check(uses_free(0x1800), false, true);
+        // `strdup` of a static program: the allocator uses it, and so may everybody.
+        check(Node { is_exported: true, ..uses_free(0x1800) }, false, false);
         check(Node { is_helper: true, ..uses_free(0x1500) }, false, true);
         check(Node { is_helper: true, ..node(0x1500, &[], &[]) }, false, false);
     }
