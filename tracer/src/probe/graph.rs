@@ -25,6 +25,9 @@ const HELPERS: [&str; 6] = [
     "memalign_hook_ini",
 ];
 
+/// How allocators name what is their own, in a program that has them inside: jemalloc, mimalloc, gperftools.
+const OWN_PREFIXES: [&str; 6] = ["je_", "_rjem_", "mi_", "_mi_", "tc_", "_ZN8tcmalloc"];
+
 /// A function of the graph.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
@@ -49,18 +52,21 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// Reads the probed functions, in a library all functions between them, and what they jump to.
+    /// Reads the probed functions, in a library all functions between them, and what they jump to. In a program what
+    /// begins with one of the `prefixes` is the allocator's own.
     pub(super) fn collect(
         image: &Image,
         extents: &Extents,
         linkage: &Linkage<'_>,
         probed: &[(ElfVaddr, Extent)],
+        prefixes: &[&str],
     ) -> Self {
         let low = probed.iter().map(|(_, extent)| extent.start).min().unwrap_or(ElfVaddr(0));
         let high = probed.iter().map(|(_, extent)| extent.end).max().unwrap_or(low);
         let hull = low..high;
         let entries: BTreeSet<ElfVaddr> = probed.iter().map(|&(entry, _)| entry).collect();
         let is_library = image.kind() == Kind::Shared;
+        let is_own = |name: &str| OWN_PREFIXES.iter().chain(prefixes).any(|prefix| name.starts_with(prefix));
         // In a program everything that is not private to its source file may be called by the rest of it.
         let public = match is_library {
             true => image.exported_functions_between(hull.clone()),
@@ -70,7 +76,7 @@ impl Graph {
         let helpers: BTreeSet<ElfVaddr> = image
             .functions_between(hull.clone())
             .iter()
-            .filter(|s| HELPERS.contains(&base_name(&s.name)))
+            .filter(|s| HELPERS.contains(&base_name(&s.name)) || !is_library && is_own(&s.name))
             .map(|s| s.address)
             .collect();
         let mut graph = Self { nodes: BTreeMap::new(), entries, hull, is_library };

@@ -183,7 +183,9 @@ pub fn plan(image: &Image, allocators: &[Allocator], mode: Mode) -> Plan {
         false
     });
     let probed: Vec<(ElfVaddr, Extent)> = bodies.iter().map(|b| (b.function.entry, b.extent)).collect();
-    let graph = Graph::collect(image, &extents, &linkage, &probed);
+    let prefixes: Vec<&str> = allocators.iter().map(|allocator| allocator.prefix.as_str()).collect();
+    let prefixes: Vec<&str> = prefixes.into_iter().filter(|prefix| !prefix.is_empty()).collect();
+    let graph = Graph::collect(image, &extents, &linkage, &probed, &prefixes);
     let around = Surroundings { image, uses: nesting::Uses::of(&graph), graph };
     let mut points: Vec<ProbePoint> = bodies.iter().map(|body| point(body, &around, mode)).collect();
     for point in &mut points {

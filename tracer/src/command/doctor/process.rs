@@ -90,7 +90,9 @@ impl Evidence {
     /// What a file is, in words, and whether that is of no interest.
     fn look_at(&mut self, file: &MappedFile, outcome: Outcome, kind: Kind) -> (String, bool) {
         let planned = match outcome {
-            Outcome::Nothing(_) => return ("no allocator".to_owned(), true),
+            Outcome::NotElf => return ("not an ELF file".to_owned(), false),
+            Outcome::Nothing { notes, .. } if notes.is_empty() => return ("no allocator".to_owned(), true),
+            Outcome::Nothing { notes, .. } => return (format!("no allocator; {}", notes.join("; ")), false),
             Outcome::Foreign(reason) | Outcome::Unreadable(reason) => return (reason, false),
             Outcome::Planned(planned) => planned,
         };

@@ -38,6 +38,8 @@ pub(crate) struct Found {
     pub(crate) notes: Vec<String>,
     /// Allocators that were not asked for.
     others: Vec<String>,
+    /// Debug files of objects without an allocator: used, or not and why.
+    debug_notes: Vec<String>,
 }
 
 /// Finds the allocators of a process and plans their probes.
@@ -79,7 +81,11 @@ pub(crate) fn look(
     let program = std::fs::read_link(format!("/proc/{pid}/exe"));
     for file in files {
         match cache.of(file, choice, mode, pid) {
-            Outcome::Nothing(others) => found.others.extend(others),
+            Outcome::NotElf => {}
+            Outcome::Nothing { others, notes } => {
+                found.others.extend(others);
+                found.debug_notes.extend(notes.iter().map(|note| format!("{}: {note}", file.path)));
+            }
             Outcome::Foreign(reason) if program.as_ref().is_ok_and(|path| *path == *file.path) => {
                 return Err((file.path.clone(), reason));
             }
@@ -113,6 +119,10 @@ fn nothing_found(pid: u32, choice: &Choice, no_files: bool, found: &Found) -> Fa
         )
     } else {
         format!("it has {}, which was not asked for", found.others.join(", "))
+    };
+    let why = match &found.debug_notes[..] {
+        [] => why,
+        notes => format!("{why}; {}", notes.join("; ")),
     };
     Failure::CannotTrace(format!(
         "no allocator found in process {pid}: {why}. `tracer doctor --pid {pid}` lists what was looked at; a build \

@@ -27,8 +27,15 @@ pub(crate) struct Planned {
 /// What a file turned out to be.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
-    /// No allocator, or none that was asked for; the names of those.
-    Nothing(Vec<String>),
+    /// Mapped as code, and no ELF file: it has no malloc.
+    NotElf,
+    /// No allocator that was asked for.
+    Nothing {
+        /// Those that were not.
+        others: Vec<String>,
+        /// Debug files that were used, or were not and why.
+        notes: Vec<String>,
+    },
     /// It cannot be read as a program: why. A process that runs it may still use others.
     Unreadable(String),
     /// No 64-bit program of this machine: a process that runs it cannot be traced.
@@ -55,8 +62,7 @@ pub(crate) fn look(file: &MappedFile, choice: &Choice, mode: Mode, pid: u32) -> 
         Err(error @ (ElfError::Is32Bit | ElfError::WrongMachine(_))) => {
             return Outcome::Foreign(error.to_string());
         }
-        // What is mapped as code and is no ELF file has no malloc.
-        Err(ElfError::NotElf) => return Outcome::Nothing(Vec::new()),
+        Err(ElfError::NotElf) => return Outcome::NotElf,
         Err(error) => return Outcome::Unreadable(error.to_string()),
     };
     let is_program = matches!(image.kind(), Kind::Fixed | Kind::Pie);
@@ -73,8 +79,10 @@ pub(crate) fn look(file: &MappedFile, choice: &Choice, mode: Mode, pid: u32) -> 
     if chosen.is_empty() && !image.defects().is_empty() {
         return Outcome::Unreadable(image.defects().join("; "));
     }
+    let notes: Vec<String> = image.debug_notes().iter().map(ToString::to_string).collect();
     if chosen.is_empty() {
-        return Outcome::Nothing(left.iter().map(|one| format!("{} in {}", one.name, one.object)).collect());
+        let others = left.iter().map(|one| format!("{} in {}", one.name, one.object)).collect();
+        return Outcome::Nothing { others, notes };
     }
     let mut plan = probe::plan(&image, &chosen, mode);
     let mut failures: Vec<String> = plan
@@ -95,6 +103,6 @@ pub(crate) fn look(file: &MappedFile, choice: &Choice, mode: Mode, pid: u32) -> 
         Some((image.vaddr_to_file_offset(range.start)?, range.end.0 - range.start.0))
     };
     let nested = plan.nested.iter().filter_map(offset).collect();
-    let notes = image.debug_notes().iter().map(ToString::to_string).chain(image.defects()).collect();
+    let notes = notes.into_iter().chain(image.defects()).collect();
     Outcome::Planned(Arc::new(Planned { allocators: chosen, plan, nested, failures, notes }))
 }
