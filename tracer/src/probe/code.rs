@@ -21,6 +21,9 @@ pub(super) struct Flow {
     pub(super) returns: Vec<ElfVaddr>,
     /// It has a jump whose target is not known: a table of a `switch`, or a call that takes its place.
     pub(super) jumps_anywhere: bool,
+    /// Not all of it is instructions, so that what looks like one may be a part of another: no probe may go there but at
+    /// the entry.
+    pub(super) is_garbled: bool,
 }
 
 /// A direct jump out of a function.
@@ -39,7 +42,11 @@ pub(super) struct Exit {
 pub(super) fn flow(start: ElfVaddr, code: &[u8], resolve: &dyn Fn(Via) -> Option<ElfVaddr>) -> Flow {
     let mut flow = Flow::default();
     let end = start.0.saturating_add(code.len() as u64);
-    for instruction in decoder(start, code).iter().filter(|instruction| !instruction.is_invalid()) {
+    for instruction in &mut decoder(start, code) {
+        if instruction.is_invalid() {
+            flow.is_garbled = true;
+            continue;
+        }
         let target = match target(&instruction) {
             Some(Via::Address(address)) => Some(resolve(Via::Address(address)).unwrap_or(address)),
             Some(slot) => resolve(slot),
@@ -170,7 +177,7 @@ mod tests {
         assert_eq!(flow.calls, [0x5000, 0x6000].map(ElfVaddr));
         let exit = |at, to, condition| Exit { at: ElfVaddr(at), to: ElfVaddr(to), condition };
         assert_eq!(flow.exits, [exit(0x100b, 0x1080, Some(7)), exit(0x100d, 0x6000, None)]);
-        assert!(!flow.jumps_anywhere);
+        assert!(!flow.jumps_anywhere && !flow.is_garbled);
     }
 
     /// Check that any bytes can be decoded.
@@ -183,6 +190,6 @@ mod tests {
         })
         .take(1 << 16)
         .collect();
-        let _ = flow(ElfVaddr(u64::MAX - 100), &noise, &|_| None);
+        assert!(flow(ElfVaddr(u64::MAX - 100), &noise, &|_| None).is_garbled);
     }
 }

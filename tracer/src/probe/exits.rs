@@ -27,7 +27,8 @@ pub(super) fn returns(graph: &Graph, entry: ElfVaddr) -> Result<(Vec<ElfVaddr>, 
 
 /// The function's own jumps to other probed functions.
 pub(super) fn own_jumps_to_probed(graph: &Graph, entry: ElfVaddr) -> Vec<Exit> {
-    let exits = graph.at(entry).into_iter().flat_map(|node| &node.flow.exits);
+    let node = graph.at(entry).filter(|node| !node.flow.is_garbled);
+    let exits = node.into_iter().flat_map(|node| &node.flow.exits);
     exits.filter(|exit| graph.entries.contains(&exit.to)).copied().collect()
 }
 
@@ -47,6 +48,9 @@ fn left_by_jumps(graph: &Graph, entry: ElfVaddr) -> Result<(Vec<&Node>, bool), N
     while let Some(node) = waiting.pop() {
         if !seen.insert(node.extent.start) {
             continue;
+        }
+        if node.flow.is_garbled {
+            return Err(NoReturn::CodeUnknown);
         }
         for exit in node.flow.exits.iter().filter(|exit| !graph.entries.contains(&exit.to)) {
             match graph.at(exit.to) {

@@ -48,7 +48,7 @@ pub enum NoReturn {
     /// The kernel would swap a saved register instead of the return address.
     #[error("SP has moved by {0} bytes at the probe: the kernel would replace the wrong word")]
     StackMoved(u8),
-    /// It is not in the file.
+    /// It is not in the file, or not all of it is instructions.
     #[error("it may throw, and its code is not known")]
     CodeUnknown,
     /// No `ret`.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::bindings::{self, Binding};
 use crate::command::Failure;
 use crate::command::session::image;
-use crate::command::session::planned::{self, Outcome, PlanCache};
+use crate::command::session::planned::{Outcome, PlanCache};
 use crate::elf::{Image, Table};
 use crate::kernel::attach::Kind;
 use crate::kernel::preflight;
@@ -69,11 +69,12 @@ pub(super) fn examine(pid: u32) -> Result<Evidence, Failure> {
     };
     let choice = Choice::default();
     let kind = if preflight::uprobe_multi().is_ok() { Kind::Multi } else { Kind::Perf };
+    let mut plans = PlanCache::default();
     for file in &files {
-        let (found, is_dull) = evidence.look_at(file, planned::look(file, &choice, Mode::Live, pid), kind);
+        let (found, is_dull) = evidence.look_at(file, plans.of(file, &choice, Mode::Live, pid), kind);
         evidence.objects.push(Object { path: file.path.clone(), found, is_dull });
     }
-    evidence.refusal = image::prepare(&mappings, &choice, Mode::Live, pid, &mut PlanCache::default())
+    evidence.refusal = image::prepare(&mappings, &choice, Mode::Live, pid, &mut plans)
         .err()
         .map(|failure| failure.to_string());
     Ok(evidence)
@@ -90,6 +91,8 @@ impl Evidence {
     /// What a file is, in words, and whether that is of no interest.
     fn look_at(&mut self, file: &MappedFile, outcome: Outcome, kind: Kind) -> (String, bool) {
         let planned = match outcome {
+            // The answer of a cache is never this one.
+            Outcome::Stripped => return ("no symbols".to_owned(), false),
             Outcome::NotElf => return ("not an ELF file".to_owned(), false),
             Outcome::Nothing { notes, .. } if notes.is_empty() => return ("no allocator".to_owned(), true),
             Outcome::Nothing { notes, .. } => return (format!("no allocator; {}", notes.join("; ")), false),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tracer_ebpf::abi::slot::{MAX_HULLS, MAX_NESTED};
-use tracer_ebpf::abi::{Cookie, MAX_FUNCTIONS, Range, Slot};
+use tracer_ebpf::abi::{Cookie, Range, Slot};
 
 use super::planned::{Outcome, PlanCache, Planned};
 use crate::allocator::{Allocator, Role};
@@ -81,7 +81,7 @@ pub(crate) fn look(
     let program = std::fs::read_link(format!("/proc/{pid}/exe"));
     for file in files {
         match cache.of(file, choice, mode, pid) {
-            Outcome::NotElf => {}
+            Outcome::NotElf | Outcome::Stripped => {}
             Outcome::Nothing { others, notes } => {
                 found.others.extend(others);
                 found.debug_notes.extend(notes.iter().map(|note| format!("{}: {note}", file.path)));
@@ -165,9 +165,6 @@ impl Object {
         let mut points = Points::default();
         for (index, point) in self.planned.plan.points.iter().enumerate() {
             let function = first_function + index as u32;
-            if function >= MAX_FUNCTIONS {
-                break;
-            }
             let cookie = cookie(point, slot, function, first_total + index as u32);
             let entry = EntryPoint { file_offset: point.offset.0, cookie: cookie.to_bits() };
             for jump in &point.jumps {

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use tracer_ebpf::abi::Followed;
 use tracer_ebpf::abi::slot::MAX_TEXT;
+use tracer_ebpf::abi::{Followed, MAX_FUNCTIONS};
 
 use super::image::{self, Found, Object};
 use super::{Session, calibrate};
@@ -91,6 +91,13 @@ impl Session {
         first_function: u32,
         object: Object,
     ) -> Result<Attached, Failure> {
+        if first_function + object.len() > MAX_FUNCTIONS {
+            return Err(anyhow::anyhow!(
+                "the allocators of process {pid} have more than {MAX_FUNCTIONS} functions; choose one by --allocator or \
+                 --object"
+            )
+            .into());
+        }
         let Some(totals) = self.slots.take_totals(object.len()) else {
             return Err(anyhow::anyhow!(
                 "no room for the functions of {} in process {pid}: one tracer counts {} functions",

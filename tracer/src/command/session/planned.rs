@@ -1,6 +1,5 @@
 //! What is probed in one file: the same in every process that has it mapped, so it is found once.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::allocator::{self, Allocator, Role, Wanted};
@@ -9,6 +8,7 @@ use crate::mode::Mode;
 use crate::options::Choice;
 use crate::probe::{self, Plan};
 use crate::target::mappings::MappedFile;
+use crate::target::per_file::PerFile;
 use crate::units::FileOffset;
 
 /// The allocators of a file and their probes.
@@ -40,23 +40,29 @@ pub(crate) enum Outcome {
     Unreadable(String),
     /// No 64-bit program of this machine: a process that runs it cannot be traced.
     Foreign(String),
+    /// Its symbols may lie in a file beside it, which each process has in its own root.
+    Stripped,
     /// Allocators.
     Planned(Arc<Planned>),
 }
 
 /// All files that were looked at.
 #[derive(Debug, Default)]
-pub(crate) struct PlanCache(HashMap<(u64, u64), Outcome>);
+pub(crate) struct PlanCache(PerFile<Outcome>);
 
 impl PlanCache {
-    /// What a file is, by what the user chose.
-    pub(crate) fn of(&mut self, file: &MappedFile, choice: &Choice, mode: Mode, pid: u32) -> Outcome {
-        self.0.entry(file.identity).or_insert_with(|| look(file, choice, mode, pid)).clone()
+    /// What a file is, by what the user chose. What a debug file says is asked in each process anew: one container must
+    /// not tell where the probes of another go.
+    pub(crate) fn of(&mut self, file: &Arc<MappedFile>, choice: &Choice, mode: Mode, pid: u32) -> Outcome {
+        match &*self.0.get(file, |file| look(file, choice, mode, None)) {
+            Outcome::Stripped => look(file, choice, mode, Some(&DebugFinder::of_process(pid))),
+            outcome => outcome.clone(),
+        }
     }
 }
 
-/// Looks at a file that this process has mapped.
-pub(crate) fn look(file: &MappedFile, choice: &Choice, mode: Mode, pid: u32) -> Outcome {
+/// Looks at a file; with `debug` also for the symbols that were stripped from it.
+fn look(file: &MappedFile, choice: &Choice, mode: Mode, debug: Option<&DebugFinder>) -> Outcome {
     let image = match file.file.try_clone().map_err(ElfError::from).and_then(Image::open) {
         Ok(image) => image,
         Err(error @ (ElfError::Is32Bit | ElfError::WrongMachine(_))) => {
@@ -68,9 +74,10 @@ pub(crate) fn look(file: &MappedFile, choice: &Choice, mode: Mode, pid: u32) -> 
     let is_program = matches!(image.kind(), Kind::Fixed | Kind::Pie);
     let is_named = choice.object.is_some() || choice.symbol_prefix.is_some();
     let thoroughly = is_program || is_named;
-    let image = match thoroughly {
-        true => image.with_debug(&DebugFinder::of_process(pid), &file.path),
-        false => image,
+    let image = match debug {
+        None if thoroughly && image.is_stripped() => return Outcome::Stripped,
+        Some(debug) => image.with_debug(debug, &file.path),
+        None => image,
     };
     let wanted = Wanted { prefix: choice.symbol_prefix.clone(), thoroughly };
     let mut allocators = allocator::detect(&image, &file.path, &wanted);
