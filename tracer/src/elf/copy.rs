@@ -9,19 +9,18 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 
-use flate2::read::ZlibDecoder;
 use object::elf;
 use rustix::fs::MemfdFlags;
 
+use super::compressed;
 use super::debug::supplement::{self, SupplementLink};
 use super::dynamic::word;
 use super::{Image, Section};
 use crate::units::FileOffset;
 
-/// Bytes of an `Elf64_Ehdr`, an `Elf64_Shdr` and an `Elf64_Chdr`.
+/// Bytes of an `Elf64_Ehdr` and an `Elf64_Shdr`.
 const HEADER_BYTES: usize = 64;
 const SECTION_BYTES: usize = 64;
-const COMPRESSION_BYTES: u64 = 24;
 /// Where in a section header its flags, offset and size are.
 const FLAGS_AT: usize = 8;
 const OFFSET_AT: usize = 24;
@@ -180,12 +179,7 @@ impl Copy<'_> {
     fn decompress(&mut self, image: &Image, section: &Section) -> Result<(), CopyError> {
         let fails = || CopyError::Compressed(section.name.clone());
         let data = image.contents(section).ok_or(CopyError::TooLarge)?;
-        let (header, data) = data.split_at_checked(COMPRESSION_BYTES as usize).ok_or_else(fails)?;
-        if word(&header[..4]) != u64::from(elf::ELFCOMPRESS_ZLIB.0) {
-            return Err(fails());
-        }
-        // What the header says is no bound: the stream is.
-        let mut reader = ZlibDecoder::new(data).take(word(&header[8..16]));
+        let mut reader = compressed::plain(&data).ok_or_else(fails)?;
         let mut chunk = vec![0; CHUNK_BYTES as usize];
         loop {
             match reader.read(&mut chunk).map_err(|_| fails())? {

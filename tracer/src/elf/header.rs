@@ -1,6 +1,7 @@
 //! The ELF, program and section headers and the notes: read once, when a file is opened.
 
 use std::fs::File;
+use std::ops::Range;
 
 use object::LittleEndian;
 use object::elf::{self, FileHeader64};
@@ -31,6 +32,8 @@ pub(super) struct Layout {
     pub(super) interpreter: Option<String>,
     pub(super) dynamic: Dynamic,
     pub(super) segments: Vec<Segment>,
+    /// `PT_GNU_EH_FRAME`.
+    pub(super) frame_index: Option<Range<ElfVaddr>>,
     pub(super) sections: Vec<Section>,
     /// The file says that it has some, and they cannot be read.
     pub(super) sections_are_broken: bool,
@@ -39,6 +42,7 @@ pub(super) struct Layout {
 /// A program header, as numbers.
 struct Part {
     kind: elf::ProgramType,
+    address: ElfVaddr,
     offset: FileOffset,
     file_bytes: u64,
 }
@@ -55,6 +59,7 @@ pub(super) fn read(file: &File, file_bytes: u64) -> Result<Layout, ElfError> {
         .iter()
         .map(|p| Part {
             kind: p.p_type(LittleEndian),
+            address: ElfVaddr(p.p_vaddr(LittleEndian)),
             offset: FileOffset(p.p_offset(LittleEndian)),
             file_bytes: p.p_filesz(LittleEndian),
         })
@@ -65,6 +70,7 @@ pub(super) fn read(file: &File, file_bytes: u64) -> Result<Layout, ElfError> {
         interpreter: None,
         dynamic: Dynamic::default(),
         segments: headers.iter().filter_map(load_segment).collect(),
+        frame_index: frame_index(&parts),
         sections: sections(header, data),
         sections_are_broken: false,
     };
@@ -140,6 +146,11 @@ fn load_segment(p: &elf::ProgramHeader64<LittleEndian>) -> Option<Segment> {
         writable: has(elf::PF_W),
         executable: has(elf::PF_X),
     })
+}
+
+fn frame_index(parts: &[Part]) -> Option<Range<ElfVaddr>> {
+    let part = parts.iter().find(|p| p.kind == elf::PT_GNU_EH_FRAME)?;
+    Some(part.address..ElfVaddr(part.address.0.checked_add(part.file_bytes)?))
 }
 
 /// The section headers. A program runs without them, so a file whose section headers are broken has none.

@@ -3,6 +3,7 @@
 //! Only the headers and what is asked for is read, so that a huge program opens in milliseconds. The file
 //! belongs to a stranger: every size in it is checked before it is used, and nothing in it causes a panic.
 
+mod compressed;
 pub mod copy;
 pub mod debug;
 mod defects;
@@ -22,6 +23,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::units::{ElfVaddr, FileOffset};
 
+pub use compressed::SectionError;
 pub use debug::{DebugFinder, DebugNote};
 pub use symbols::{Symbol, Table};
 
@@ -217,6 +219,13 @@ impl Image {
         let section = self.layout.sections.iter().find(|s| s.name == name)?;
         let end = section.address.0.checked_add(section.size_bytes)?;
         Some(section.address..ElfVaddr(end))
+    }
+
+    /// Where the program headers say that the sorted index of the frame descriptions is (`PT_GNU_EH_FRAME`): what an
+    /// object without section headers is unwound by.
+    #[must_use]
+    pub fn frame_index_range(&self) -> Option<Range<ElfVaddr>> {
+        self.layout.frame_index.clone()
     }
 
     pub(crate) fn sections(&self) -> &[Section] {

@@ -1,25 +1,10 @@
-//! Function extents from the frame descriptions (FDE) of `.eh_frame`.
-//!
-//! Format: Linux Standard Base, "Exception Frames"
-//! (<https://refspecs.linuxfoundation.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/ehframechpt.html>).
+//! Function extents from the frame descriptions of `.eh_frame`.
 
 use std::ops::Range;
 
-use gimli::{
-    BaseAddresses, CieOrFde, CommonInformationEntry, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice,
-    LittleEndian, Pointer, UnwindSection,
-};
-
+use super::frames::Frames;
 use crate::elf::Image;
 use crate::units::ElfVaddr;
-
-/// Bytes of an address in these files.
-const ADDRESS_BYTES: u8 = 8;
-/// Most functions of one object; the largest browsers have about a million.
-const MAX_EXTENTS: usize = 8 << 20;
-/// Most bytes of the part that descriptions share (CIE): compilers write some 20. Each description reads it again, so
-/// that a huge one would cost its size once per function.
-const MAX_SHARED_BYTES: usize = 1024;
 
 /// One function, or the part of one that the compiler has moved elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,58 +28,28 @@ impl Extent {
 /// The extents of one object, sorted by address; each is decoded when it is asked for.
 #[derive(Debug, Default)]
 pub struct Extents {
-    frames: Vec<u8>,
-    bases: BaseAddresses,
-    /// First address of a function, and where in `frames` it is described.
-    index: Vec<(u64, usize)>,
+    frames: Frames,
 }
-
-type Reader<'a> = EndianSlice<'a, LittleEndian>;
-type Frames<'a> = EhFrame<Reader<'a>>;
 
 impl Extents {
     /// Reads `.eh_frame`, and its sorted index `.eh_frame_hdr` if there is one.
     #[must_use]
     pub fn load(image: &Image) -> Self {
-        let Some((address, frames)) = image.section_data(".eh_frame") else { return Self::default() };
-        let index = image.section_data(".eh_frame_hdr");
-        Self::parse(address, frames, index, image.section_range(".text").map(|r| r.start))
-    }
-
-    fn parse(
-        address: ElfVaddr,
-        frames: Vec<u8>,
-        index: Option<(ElfVaddr, Vec<u8>)>,
-        text: Option<ElfVaddr>,
-    ) -> Self {
-        let mut bases = BaseAddresses::default().set_eh_frame(address.0);
-        if let Some(text) = text {
-            bases = bases.set_text(text.0);
-        }
-        let mut extents = Self { frames, bases, index: Vec::new() };
-        if let Some((index_address, index)) = index {
-            extents.bases = extents.bases.clone().set_eh_frame_hdr(index_address.0);
-            extents.index = extents.read_index(address, &index).unwrap_or_default();
-        }
-        if extents.index.is_empty() {
-            extents.index = extents.scan_frames();
-        }
-        extents.index.sort_unstable();
-        extents
+        Self { frames: Frames::loaded(image).unwrap_or_default() }
     }
 
     /// The function that holds an address.
     #[must_use]
     pub fn at(&self, address: ElfVaddr) -> Option<Extent> {
-        let after = self.index.partition_point(|&(start, _)| start <= address.0);
-        let &(_, offset) = self.index.get(after.checked_sub(1)?)?;
+        let after = self.frames.index().partition_point(|&(start, _)| start <= address.0);
+        let &(_, offset) = self.frames.index().get(after.checked_sub(1)?)?;
         self.decode(offset).filter(|extent| extent.contains(address))
     }
 
     /// The functions that begin in a range, by address.
     pub fn within(&self, range: Range<ElfVaddr>) -> impl Iterator<Item = Extent> + '_ {
-        let first = self.index.partition_point(|&(start, _)| start < range.start.0);
-        self.index[first..]
+        let first = self.frames.index().partition_point(|&(start, _)| start < range.start.0);
+        self.frames.index()[first..]
             .iter()
             .take_while(move |&&(start, _)| start < range.end.0)
             .filter_map(|&(_, offset)| self.decode(offset))
@@ -102,63 +57,14 @@ impl Extents {
 
     /// All functions, by address.
     pub fn iter(&self) -> impl Iterator<Item = Extent> + '_ {
-        self.index.iter().filter_map(|&(_, offset)| self.decode(offset))
-    }
-
-    fn frames(&self) -> Frames<'_> {
-        let mut frames = EhFrame::new(&self.frames, LittleEndian);
-        frames.set_address_size(ADDRESS_BYTES);
-        frames
-    }
-
-    /// The part that some descriptions share, unless it is huge: its size is looked at before it is read.
-    fn shared_part(&self, at: EhFrameOffset) -> gimli::Result<CommonInformationEntry<Reader<'_>>> {
-        let size = self.frames.get(at.0..).and_then(<[u8]>::first_chunk);
-        // A size of all ones says that a larger one follows.
-        if size.is_none_or(|size| u32::from_le_bytes(*size) as usize > MAX_SHARED_BYTES) {
-            return Err(gimli::Error::UnknownAugmentation);
-        }
-        self.frames().cie_from_offset(&self.bases, at)
+        self.frames.index().iter().filter_map(|&(_, offset)| self.decode(offset))
     }
 
     fn decode(&self, offset: usize) -> Option<Extent> {
-        let frame = self
-            .frames()
-            .fde_from_offset(&self.bases, EhFrameOffset(offset), |_, _, at| self.shared_part(at))
-            .ok()?;
+        let frame = self.frames.describe(offset)?;
         let start = frame.initial_address();
         let end = start.checked_add(frame.len())?;
         Some(Extent { start: ElfVaddr(start), end: ElfVaddr(end), has_lsda: frame.lsda().is_some() })
-    }
-
-    /// The whole index at once: gimli's own search computes with unchecked numbers of the file.
-    fn read_index(&self, frames_at: ElfVaddr, data: &[u8]) -> Option<Vec<(u64, usize)>> {
-        let header = EhFrameHdr::new(data, LittleEndian).parse(&self.bases, ADDRESS_BYTES).ok()?;
-        let mut found = Vec::new();
-        let table = header.table()?;
-        for entry in table.iter(&self.bases).take(MAX_EXTENTS) {
-            let Ok((Pointer::Direct(start), Pointer::Direct(frame))) = entry else { return None };
-            found.push((start, usize::try_from(frame.checked_sub(frames_at.0)?).ok()?));
-        }
-        Some(found)
-    }
-
-    /// One pass over all descriptions, for objects without an index.
-    fn scan_frames(&self) -> Vec<(u64, usize)> {
-        let frames = self.frames();
-        let mut found = Vec::new();
-        let mut entries = frames.entries(&self.bases);
-        while let Ok(Some(entry)) = entries.next() {
-            let CieOrFde::Fde(partial) = entry else { continue };
-            let offset = partial.offset();
-            if let Ok(frame) = partial.parse(|_, _, at| self.shared_part(at)) {
-                found.push((frame.initial_address(), offset));
-            }
-            if found.len() >= MAX_EXTENTS {
-                break;
-            }
-        }
-        found
     }
 }
 
@@ -166,6 +72,15 @@ impl Extents {
 mod tests {
     use super::*;
     use crate::elf::testing::real_libc;
+
+    fn parse(
+        address: ElfVaddr,
+        frames: Vec<u8>,
+        index: Option<(ElfVaddr, Vec<u8>)>,
+        text: Option<ElfVaddr>,
+    ) -> Extents {
+        Extents { frames: Frames::parse(address, frames, index, text) }
+    }
 
     fn libc() -> Option<(Image, Extents)> {
         let file = std::fs::File::open(real_libc()?).expect("it is mapped");
@@ -195,7 +110,7 @@ mod tests {
     fn the_index_is_only_faster() {
         let Some((image, extents)) = libc() else { return };
         let (address, frames) = image.section_data(".eh_frame").expect("it has been loaded");
-        let slow = Extents::parse(address, frames, None, None);
+        let slow = parse(address, frames, None, None);
         assert_eq!(extents.iter().collect::<Vec<_>>(), slow.iter().collect::<Vec<_>>());
     }
 
@@ -215,7 +130,7 @@ mod tests {
                 frames.extend([0; 8]);
             }
             frames.extend([0; 4]);
-            Extents::parse(ElfVaddr(0x10_0000), frames, None, None)
+            parse(ElfVaddr(0x10_0000), frames, None, None)
         };
         assert_eq!(build(3, 100).iter().count(), 100);
         let begin = std::time::Instant::now();
@@ -232,14 +147,13 @@ mod tests {
         frames.truncate(4000);
         index.truncate(200);
         for len in 0..index.len() {
-            let extents =
-                Extents::parse(address, frames.clone(), Some((index_at, index[..len].to_vec())), None);
+            let extents = parse(address, frames.clone(), Some((index_at, index[..len].to_vec())), None);
             let _ = (extents.iter().count(), extents.at(ElfVaddr(0x1000)));
         }
         for at in 0..frames.len() {
             for wrong in [0xff, 0x80, 0x7f, 0x00] {
                 let before = std::mem::replace(&mut frames[at], wrong);
-                let _ = Extents::parse(address, frames.clone(), None, None).iter().count();
+                let _ = parse(address, frames.clone(), None, None).iter().count();
                 frames[at] = before;
             }
         }
@@ -247,7 +161,7 @@ mod tests {
             for wrong in [0xff, 0x80, 0x03, 0x04, 0x00] {
                 let mut index = index.clone();
                 index[at] = wrong;
-                let _ = Extents::parse(address, frames.clone(), Some((index_at, index)), None).iter().count();
+                let _ = parse(address, frames.clone(), Some((index_at, index)), None).iter().count();
             }
         }
     }

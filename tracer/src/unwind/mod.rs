@@ -1,8 +1,17 @@
-//! What `.eh_frame` says about an object's code: today where each function begins and ends.
+//! What `.eh_frame` says about an object's code: where each function begins and ends, and how to find the caller.
 //!
 //! It is there in stripped objects too, since the C++ runtime needs it, and it is what this module trusts
-//! instead of symbols. A table that cannot be read is an empty one, never an error.
+//! instead of symbols. What cannot be read is left out, or said in a row; it is never a panic.
 
 mod extents;
+mod fill;
+mod frames;
+mod pack;
+mod pages;
+mod rules;
+mod table;
+mod trampoline;
 
 pub use extents::{Extent, Extents};
+pub use rules::Unsupported;
+pub use table::{Statistics, UnwindSource, UnwindTable};
