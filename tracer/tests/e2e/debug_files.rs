@@ -31,13 +31,19 @@ fn stripped(program: &Path) -> TempDir {
     folder
 }
 
-/// The same with what distributions make of it: all functions that `.dynsym` does not have, compressed.
-fn with_mini_debug_info(program: &Path) -> TempDir {
+/// Letters of `nm` for the symbols that stay: of all functions, and of those that Fedora leaves (`find-debuginfo` of
+/// debugedit: no weak ones, which many of a C library's names are).
+const FUNCTIONS: &str = "TtWi";
+const FUNCTIONS_OF_FEDORA: &str = "TtD";
+
+/// The same with what distributions make of it: the functions that `.dynsym` does not have, compressed.
+fn with_mini_debug_info(program: &Path, letters: &str) -> TempDir {
     let folder = stripped(program);
+    fs::write(folder.path().join("letters"), letters).expect("our directory");
     let script = "
-        names() { nm --format=posix --defined-only \"$@\" | awk '$2 ~ /[TtWi]/ { print $1 }' | sort -u; }
-        names --dynamic whole > dynamic || true
-        names whole | comm -13 dynamic - > kept
+        names() { nm --format=posix --defined-only \"$@\" | sort -u; }
+        names --dynamic whole | cut -d ' ' -f 1 > dynamic || true
+        names whole | awk -v letters=$(cat letters) '$2 ~ \"[\" letters \"]\" { print $1 }' | comm -13 dynamic - > kept
         objcopy --strip-all --keep-symbols=kept program.debug mini
         rm program.debug; xz mini
         objcopy --add-section .gnu_debugdata=mini.xz program";
@@ -51,11 +57,17 @@ fn place(folder: &TempDir, script: &str) {
 
 /// Traces `truth` and holds its report against what it did.
 fn traced(program: &Path) -> Snapshot {
+    traced_with(program, |_| {})
+}
+
+/// The same; `rename` adapts the truth to names that the tracer cannot know.
+fn traced_with(program: &Path, rename: impl FnOnce(&mut Truth)) -> Snapshot {
     let mut target = Target::start(program, &[&OPTIONS[..], &["--wait-end"]].concat());
     let mut tracer = Tracer::attach(target.pid(), &[]);
     tracer.wait_counting();
     target.go();
-    let truth: Truth = target.next_json();
+    let mut truth: Truth = target.next_json();
+    rename(&mut truth);
     let snapshot = tracer.stop().success();
     assert_exact(&snapshot, &truth, Mode::Live, Seen::SinceAttach);
     snapshot
@@ -116,7 +128,7 @@ fn stripped_program_has_the_names_and_lines_of_its_debug_file() {
 #[test]
 fn stripped_program_has_the_names_of_its_mini_debug_info() {
     if kernel_or_skip("stripped_program_has_the_names_of_its_mini_debug_info") {
-        let folder = with_mini_debug_info(&fixture("truth"));
+        let folder = with_mini_debug_info(&fixture("truth"), FUNCTIONS);
         assert_lines(&traced(&folder.path().join("program")), false);
     }
 }
@@ -135,8 +147,51 @@ fn stripped_static_program_is_traced_by_its_debug_file() {
     let folder = stripped(&program);
     place(&folder, places()[1].1);
     assert_lines(&traced(&folder.path().join("program")), true);
-    let folder = with_mini_debug_info(&program);
+    let folder = with_mini_debug_info(&program, FUNCTIONS);
     assert_lines(&traced(&folder.path().join("program")), false);
+}
+
+/// Check that glibc's functions are found where only its own names for them are left, and that nothing is missed.
+#[test]
+fn static_program_is_traced_by_mini_debug_info_without_weak_symbols() {
+    let name = "static_program_is_traced_by_mini_debug_info_without_weak_symbols";
+    if !kernel_or_skip(name) {
+        return;
+    }
+    let program = match static_truth() {
+        Ok(program) => program,
+        Err(reason) => return skip(name, &format!("the compiler cannot: {reason}")),
+    };
+    let folder = with_mini_debug_info(&program, FUNCTIONS_OF_FEDORA);
+    // Else the names below would come from somewhere else.
+    let script = "
+        has_not() { if grep --extended-regexp \"$1\"; then exit 1; fi; }
+        readelf --sections --wide program | has_not '[.](symtab|gnu_debuglink)'
+        xz --decompress --stdout mini.xz > table; nm table > names
+        grep --quiet ' T __libc_calloc$' names
+        has_not ' ([Ww] |. (calloc|memalign|valloc)$)' < names
+        rm whole table names mini.xz";
+    place(&folder, script);
+    let snapshot = traced_with(&folder.path().join("program"), |truth| {
+        // One function of glibc 2.36 with one name that is left.
+        let Some(aligned_alloc) = truth.by_function.remove("aligned_alloc") else { return };
+        let memalign = truth.by_function.get_mut("memalign").expect("the fixture calls it");
+        memalign.calls += aligned_alloc.calls;
+        memalign.bytes += aligned_alloc.bytes;
+        memalign.failed += aligned_alloc.failed;
+        memalign.attempts += aligned_alloc.attempts;
+        memalign.attempt_bytes += aligned_alloc.attempt_bytes;
+    });
+    assert_lines(&snapshot, false);
+    let text = doctor_of(&folder.path().join("program"));
+    assert!(text.contains("symbols from .gnu_debugdata"), "{text}");
+}
+
+/// What `doctor` says of a program that waits.
+fn doctor_of(program: &Path) -> String {
+    let target = Target::start(program, &OPTIONS);
+    let output = tracer().args(["doctor", "--pid", &target.pid().to_string()]).output();
+    String::from_utf8(output.expect("the tracer starts").stdout).expect("text")
 }
 
 /// Check that a debug file of another build is not believed: no allocator is found in the static program.
@@ -154,11 +209,11 @@ fn debug_file_of_another_build_is_not_used() {
     let script = "objcopy --add-gnu-debuglink=program.debug program
         objcopy --remove-section .note.gnu.build-id program.debug";
     place(&folder, script);
-    let target = Target::start(&folder.path().join("program"), &OPTIONS);
+    let program = folder.path().join("program");
+    let target = Target::start(&program, &OPTIONS);
     let outcome = Tracer::attach(target.pid(), &["--duration", "1s"]).wait();
     outcome.assert_refused(5, &["no allocator"]);
-    let output = tracer().args(["doctor", "--pid", &target.pid().to_string()]).output();
-    let text = String::from_utf8(output.expect("the tracer starts").stdout).expect("text");
+    let text = doctor_of(&program);
     assert!(text.contains("program.debug is not used: it belongs to another build"), "{text}");
 }
 
