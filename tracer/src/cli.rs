@@ -166,6 +166,12 @@ pub struct TraceArgs {
     /// Blocks followed at a time (49 bytes of kernel memory each)
     #[arg(long, value_name = "N", default_value_t = 1_048_576, value_parser = clap::value_parser!(u32).range(1..=268_435_456))]
     pub max_live: u32,
+    /// How stacks are walked
+    #[arg(long, value_enum, default_value_t = Unwind::Tables)]
+    pub unwind: Unwind,
+    /// Kernel memory that unwind tables may take
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub max_unwind: String,
     /// Not there yet.
     #[arg(long, hide = true)]
     pub max_overhead: Option<String>,
@@ -194,6 +200,15 @@ pub enum Attach {
     Multi,
     /// Perf events: one per probe
     Perf,
+}
+
+/// How stacks are walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Unwind {
+    /// By tables made of the programs' frame descriptions: whole in all code that has them
+    Tables,
+    /// By frame pointers: cheaper, and right only where all code keeps them
+    FramePointers,
 }
 
 /// A choice.

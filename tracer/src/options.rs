@@ -8,6 +8,7 @@ use std::time::Duration;
 use regex::Regex;
 use tracer_ebpf::sampling::MAX_SAMPLE_BYTES;
 
+pub use crate::cli::Unwind;
 use crate::cli::{Attach, SelectArgs, TraceArgs, View, YesNo};
 use crate::mode::Mode;
 use crate::model::Filter;
@@ -90,6 +91,10 @@ pub struct TraceOptions {
     pub max_stacks: u32,
     /// Blocks followed.
     pub max_live: u32,
+    /// How stacks are walked.
+    pub unwind: Unwind,
+    /// Bytes that unwind tables may take.
+    pub max_unwind_bytes: u64,
 }
 
 /// What is wrong with the arguments, and what to do.
@@ -145,6 +150,8 @@ pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError>
         follow_forks: args.follow_forks.map_or(is_run, |choice| choice == YesNo::Yes),
         max_stacks: args.max_stacks,
         max_live: args.max_live,
+        unwind: args.unwind,
+        max_unwind_bytes: max_unwind_bytes(&args.max_unwind)?,
     })
 }
 
@@ -199,6 +206,17 @@ fn refuse_what_is_not_there(args: &TraceArgs) -> Result<(), UsageError> {
         return wrong("--max-overhead is not there yet: a later version brings it");
     }
     Ok(())
+}
+
+/// Most memory for unwind tables: what one tracer has chunks for.
+const MAX_UNWIND_BYTES: u64 = 1 << 30;
+
+fn max_unwind_bytes(text: &str) -> Result<u64, UsageError> {
+    match parse_size::parse_size(text) {
+        Ok(bytes) if (1 << 20..=MAX_UNWIND_BYTES).contains(&bytes) => Ok(bytes),
+        Ok(_) => wrong(format!("--max-unwind {text}: it must be 1 MiB to {}", Bytes(MAX_UNWIND_BYTES))),
+        Err(error) => wrong(format!("--max-unwind {text}: {error}. Use a size such as 64MiB")),
+    }
 }
 
 fn sample_bytes(text: &str) -> Result<u64, UsageError> {

@@ -12,13 +12,15 @@ pub enum EventKind {
     Fork = 3,
     /// A followed process reached the loader's rendezvous: its mappings have changed.
     Loaded = 4,
+    /// A stack of a process leads through code that user space has not told of.
+    Unmapped = 5,
 }
 
 /// Why a stack ends before the thread's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum StopReason {
-    /// It does not: the frame pointer chain ended with 0.
+    /// It does not.
     Complete = 0,
     /// [`crate::abi::MAX_FRAMES`] reached.
     Depth = 1,
@@ -28,6 +30,16 @@ pub enum StopReason {
     ReadFault = 3,
     /// A return address belongs to another tool's return probe.
     ForeignReturnProbe = 4,
+    /// The code has no unwind table, or none for this address.
+    NoTable = 5,
+    /// The table leads to no frame.
+    BadCfa = 6,
+    /// A return address lies in no code that is known.
+    NoMapping = 7,
+    /// The table's source says something that the table cannot hold.
+    UnsupportedRule = 8,
+    /// The frame pointer is 0: as it is at a thread's start, and by chance where code keeps no frame pointer.
+    FramePointerZero = 9,
 }
 
 impl StopReason {
@@ -40,6 +52,11 @@ impl StopReason {
             2 => Self::NoFramePointer,
             3 => Self::ReadFault,
             4 => Self::ForeignReturnProbe,
+            5 => Self::NoTable,
+            6 => Self::BadCfa,
+            7 => Self::NoMapping,
+            8 => Self::UnsupportedRule,
+            9 => Self::FramePointerZero,
             _ => return None,
         })
     }
@@ -57,7 +74,13 @@ pub struct EventHeader {
     pub value: u64,
 }
 
-/// A stack seen for the first time; `frames` return addresses of 8 bytes follow, leaf first.
+/// Set in an address of a stack record: it was interrupted by a signal, no call returns to it.
+pub const FRAME_INTERRUPTED: u64 = 1 << 63;
+/// Set in an address of a stack record: it was found by a frame pointer.
+pub const FRAME_BY_POINTER: u64 = 1 << 62;
+
+/// A stack seen for the first time; `frames` addresses of 8 bytes follow, leaf first: the direct caller, then callers,
+/// with [`FRAME_INTERRUPTED`] and [`FRAME_BY_POINTER`].
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct StackEvent {

@@ -3,6 +3,7 @@
 //! Every type is `repr(C)` with explicit sizes, no `bool`, no `usize`, no implicit padding, and asserts its
 //! size beside its definition. An unknown value on the way up is counted by `collect`, never a panic.
 
+pub mod code;
 pub mod cookie;
 pub mod counter;
 pub mod event;
@@ -11,11 +12,12 @@ mod pod;
 pub mod record;
 pub mod slot;
 
+pub use code::{CodeKind, CodeRange};
 pub use cookie::{Argument, Cookie};
 pub use counter::{Counter, FunctionTotals, SlotTotals};
 pub use event::{COMM_BYTES, EventHeader, EventKind, ExecEvent, StackEvent, StopReason};
 pub use record::{BlockBucket, Call, CallBucket, LiveBlock, SiteRecord, SiteSpread, Sums, Variances};
-pub use slot::{Followed, Range, Slot, TextRanges};
+pub use slot::{Followed, Range, Slot};
 
 /// Images that one tracer can watch at a time (a slot is one image of one process).
 pub const MAX_SLOTS: u32 = 256;
@@ -34,4 +36,4 @@ pub const MAX_FUNCTIONS: u32 = 255;
 /// Functions with totals of their own in all, unless user space asks for more.
 pub const MAX_TOTALS: u32 = 2048;
 /// Frames kept per stack, leaf first.
-pub const MAX_FRAMES: usize = 127;
+pub const MAX_FRAMES: usize = 128;

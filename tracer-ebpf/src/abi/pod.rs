@@ -1,14 +1,14 @@
 //! The promise to aya that the ABI types are plain bytes.
 
 use super::{
-    BlockBucket, CallBucket, Followed, FunctionTotals, SiteRecord, SiteSpread, Slot, SlotTotals, TextRanges,
+    BlockBucket, CallBucket, CodeRange, Followed, FunctionTotals, SiteRecord, SiteSpread, Slot, SlotTotals,
 };
 
 // SAFETY: every type is `repr(C)`, made of integers only, has no implicit padding (sizes are asserted beside
 // the definitions) and is valid for every bit pattern.
 unsafe impl aya::Pod for Slot {}
 // SAFETY: as above.
-unsafe impl aya::Pod for TextRanges {}
+unsafe impl aya::Pod for CodeRange {}
 // SAFETY: as above.
 unsafe impl aya::Pod for CallBucket {}
 // SAFETY: as above.

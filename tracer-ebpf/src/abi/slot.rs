@@ -14,9 +14,6 @@ pub struct Range {
 pub const MAX_NESTED: usize = 32;
 /// Objects with probed functions of one target that are told apart; more are merged.
 pub const MAX_HULLS: usize = 4;
-/// Executable ranges of one target; neighbours are merged by user space until they fit.
-pub const MAX_TEXT: usize = 128;
-
 /// One image of one process: a fork, and an exec, begin a new slot.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -35,7 +32,13 @@ pub struct Slot {
     pub announced: u64,
     /// 1 if an allocator of one object may call that of another: a preloaded library that passes calls on.
     pub passes_on: u64,
-    /// Executable code of the program itself, in which most frames lie; it is in the slot's [`TextRanges`] too.
+    /// Where its code ranges are: a [`super::code::code_word`].
+    pub code: u64,
+    /// What the keys of its rows in the cache have in common ([`crate::unwind::cache::slot_key`]).
+    pub row_key: u64,
+    /// When user space was last told of an address in no range, on the monotonic clock; written by the programs.
+    pub told_ns: u64,
+    /// Executable code of the program itself, in which most frames lie.
     pub program: Range,
     /// Executable code of the allocator's file, in which the first functions of threads often lie too.
     pub library: Range,
@@ -45,20 +48,7 @@ pub struct Slot {
     pub nested: [Range; MAX_NESTED],
 }
 
-/// Above every user address, and below 2^63.
-pub const NO_TEXT: u64 = 1 << 62;
-
-/// The executable ranges of a slot, sorted by address; unused entries are empty and at [`NO_TEXT`].
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct TextRanges {
-    /// Sorted, not overlapping.
-    pub ranges: [Range; MAX_TEXT],
-}
-
-const _: () = assert!(size_of::<Slot>() == 80 + 16 * (MAX_HULLS + MAX_NESTED));
-const _: () = assert!(size_of::<TextRanges>() == 16 * MAX_TEXT);
-const _: () = assert!(MAX_TEXT.is_power_of_two(), "the search in BPF masks its index");
+const _: () = assert!(size_of::<Slot>() == 104 + 16 * (MAX_HULLS + MAX_NESTED));
 
 /// A process whose life the programs report: key its tgid, value of `FOLLOWED`.
 #[derive(Clone, Copy, Debug, Default)]

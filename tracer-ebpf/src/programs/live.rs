@@ -280,7 +280,7 @@ fn finish<C: EbpfContext>(ctx: &C, cookie: &Cookie, call: &Call, caller: &Caller
         _ => Some(returned),
     };
     match address {
-        Some(address) => follow(ctx, cookie, address, call, caller),
+        Some(address) => follow(ctx, cookie, address, call, site_of(ctx, cookie.to_bits(), caller)),
         None => count::lost(ctx, cookie, Counter::ReadFault),
     }
 }
@@ -297,21 +297,27 @@ fn end_of_old(cookie: &Cookie, call: &Call) {
     }
 }
 
-/// Walks the stack of a sample, counts it at its site, and follows its block.
+/// The site of a sample; [`u32::MAX`] if there is none at all.
 #[inline(never)]
-fn follow<C: EbpfContext>(ctx: &C, cookie: &Cookie, address: u64, call: &Call, caller: &Caller) {
-    let Some(slot) = call::slot(cookie) else { return };
-    let (size_bytes, interval) = (call.size_bytes, call.interval);
-    let caller = *caller;
+fn site_of<C: EbpfContext>(ctx: &C, bits: u64, caller: &Caller) -> u32 {
+    let Some(cookie) = Cookie::from_bits(bits) else { return u32::MAX };
+    let Some(slot) = call::slot(&cookie) else { return u32::MAX };
     let mut scratch = walk::claim();
     if let Some(scratch) = &mut scratch {
         walk::copy(scratch, caller.sp);
     }
-    let site = sites::of_caller(ctx, cookie, slot, scratch.as_deref_mut(), caller);
+    let site = sites::of_caller(ctx, &cookie, slot, scratch.as_deref_mut(), *caller);
     if let Some(scratch) = scratch {
         walk::release(scratch);
     }
-    let Some(site) = site else { return };
+    site.map_or(u32::MAX, |site| site.index)
+}
+
+/// Counts a sample at its site, and follows its block.
+#[inline(never)]
+fn follow<C: EbpfContext>(ctx: &C, cookie: &Cookie, address: u64, call: &Call, site: u32) {
+    let Some(site) = Site::at(site) else { return };
+    let (size_bytes, interval) = (call.size_bytes, call.interval);
     site.allocated(size_bytes, interval);
     // SAFETY: a helper without arguments.
     let born_ns = unsafe { bpf_ktime_get_ns() };

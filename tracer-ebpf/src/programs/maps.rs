@@ -3,25 +3,43 @@
 use aya_ebpf::{
     EbpfContext, Global,
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
-    macros::map,
+    btf_maps::{self, ArrayOfMaps},
+    macros::{btf_map, map},
     maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf},
 };
 use tracer_ebpf::abi::{
-    BlockBucket, CallBucket, Followed, FunctionTotals, MAX_SLOTS, MAX_TOTALS, SiteRecord, SiteSpread, Slot,
-    SlotTotals, TextRanges, record::CALL_BUCKETS,
+    BlockBucket, CallBucket, CodeRange, Followed, FunctionTotals, MAX_SLOTS, MAX_TOTALS, SiteRecord,
+    SiteSpread, Slot, SlotTotals,
+    code::{CHUNK_BLOCKS, CODE_RANGES, MAX_CHUNKS},
+    record::CALL_BUCKETS,
 };
 
 use super::walk::Scratch;
+use tracer_ebpf::unwind::{cache::PLACES, page::Block};
 
 /// Targets. Key: slot index. Written by user space, which has it mapped (and `announced` by the programs),
 /// read by every program. Limit: [`MAX_SLOTS`]; 80 KiB.
 #[map]
 pub(crate) static SLOTS: Array<Slot> = Array::with_max_entries(MAX_SLOTS, BPF_F_MMAPABLE);
 
-/// Executable ranges of each target. Key: slot index. Written by user space when the mappings change, read by
-/// the stack walk. Limit: [`MAX_SLOTS`]; 512 KiB.
+/// Executable ranges of all targets; a slot says which are its own. Written by user space, which has it mapped, when the
+/// mappings change, read by the stack walk. Limit: [`CODE_RANGES`]; 2 MiB. What does not fit is `no_mapping`.
 #[map]
-pub(crate) static TEXT: Array<TextRanges> = Array::with_max_entries(MAX_SLOTS, 0);
+pub(crate) static CODE: Array<CodeRange> = Array::with_max_entries(CODE_RANGES, BPF_F_MMAPABLE);
+
+/// Unwind tables, in blocks ([`tracer_ebpf::unwind::page`]) of chunks of 1 MiB. Key: chunk, then block. Written by user
+/// space, which makes chunks as they are needed and has them mapped, read by the stack walk. Limit: `--max-unwind`
+/// (64 MiB). What does not fit is `no_table`.
+#[btf_map]
+pub(crate) static TABLES: ArrayOfMaps<
+    btf_maps::Array<Block, { CHUNK_BLOCKS as usize }, { BPF_F_MMAPABLE as usize }>,
+    { MAX_CHUNKS as usize },
+> = ArrayOfMaps::new();
+
+/// Rules by return address ([`tracer_ebpf::unwind::cache`]). Key: 0. Written by the stack walk, cleared by user space,
+/// which has it mapped. 256 KiB. Full: never, a rule takes the place of another.
+#[map]
+pub(crate) static ROWS: Array<[u64; PLACES]> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Exact counts per function. Key: an index that user space gives to each function of each slot. Written by the
 /// programs, read by user space. Limit: [`MAX_TOTALS`]; 592 KiB per CPU.
@@ -81,7 +99,7 @@ pub(crate) static PROCESS_EVENTS_LOST: Array<u64> = Array::with_max_entries(1, 0
 pub(crate) static FOLLOWED: HashMap<u32, Followed> = HashMap::with_max_entries(4096, BPF_F_NO_PREALLOC);
 
 /// Memory of the stack walk. Four per CPU, because a uprobe program can be preempted by another one on the same
-/// CPU: claimed and released atomically. 2.2 KiB each. All taken: `scratch_busy`.
+/// CPU: claimed and released atomically. 4.3 KiB each. All taken: `scratch_busy`.
 #[map]
 pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(SCRATCH_SLOTS, 0);
 
@@ -99,6 +117,10 @@ pub(crate) static NO_PRIVATE_STACK_PERF: ProgramArray = ProgramArray::with_max_e
 /// 0 for ever; the compiler must not know it.
 #[unsafe(no_mangle)]
 pub(crate) static NEVER: Global<u32> = Global::new(0);
+
+/// 1 if stacks are walked by unwind tables, 0 if by frame pointers.
+#[unsafe(no_mangle)]
+pub(crate) static BY_TABLES: Global<u32> = Global::new(1);
 
 /// 1 if the kernel has `bpf_loop` (Linux 5.17).
 #[unsafe(no_mangle)]

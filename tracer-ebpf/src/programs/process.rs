@@ -3,12 +3,13 @@
 use aya_ebpf::{
     bindings::BPF_RB_FORCE_WAKEUP,
     helpers::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_probe_read_kernel, generated::bpf_send_signal,
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_kernel,
+        generated::bpf_send_signal,
     },
     programs::{ProbeContext, RawTracePointContext},
 };
 use tracer_ebpf::abi::{
-    COMM_BYTES, EventHeader, EventKind, ExecEvent, Followed,
+    COMM_BYTES, EventHeader, EventKind, ExecEvent, Followed, Slot,
     slot::{HOLD_AT_EXEC, HOLD_AT_LOADER},
     slot_place,
 };
@@ -22,6 +23,8 @@ use super::{
 };
 
 const SIGSTOP: u32 = 19;
+/// Between two notices of unknown code of one process.
+const TELL_AGAIN_NS: u64 = 20_000_000;
 
 #[inline(always)]
 fn current_tgid() -> u32 {
@@ -114,6 +117,22 @@ pub(crate) fn fork(ctx: &RawTracePointContext) {
     }
     let event = EventHeader { kind: EventKind::Fork as u32, tgid: parent, value: u64::from(tgid) };
     notify(&event, is_followed);
+}
+
+/// A stack leads through code that user space has not told of: it is told, but not of every such stack.
+#[inline(never)]
+pub(crate) fn unmapped(slot: *const Slot) {
+    // SAFETY: a helper without arguments.
+    let now = unsafe { bpf_ktime_get_ns() };
+    // SAFETY: a pointer into the map's value, of which user space leaves this word alone.
+    unsafe {
+        let told = (&raw const (*slot).told_ns).cast_mut();
+        if now.wrapping_sub(core::ptr::read_volatile(told)) < TELL_AGAIN_NS {
+            return;
+        }
+        core::ptr::write_volatile(told, now);
+    }
+    notify(&EventHeader { kind: EventKind::Unmapped as u32, tgid: current_tgid(), value: 0 }, true);
 }
 
 /// The loader has changed the mappings of the current process, or is about to.

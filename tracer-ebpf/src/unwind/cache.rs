@@ -33,6 +33,13 @@ pub const fn slot_key(place: u32, epoch: u8) -> u64 {
     (place as u64) << ADDRESS_BITS | ((epoch % EPOCHS) as u64) << (ADDRESS_BITS + SLOT_BITS)
 }
 
+/// The place of the slot in a [`slot_key`].
+#[inline(always)]
+#[must_use]
+pub const fn place_of_key(slot_key: u64) -> u32 {
+    (slot_key >> ADDRESS_BITS) as u32 & (crate::abi::MAX_SLOTS - 1)
+}
+
 /// Where an address is kept, and the entry's key there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -90,6 +97,7 @@ mod tests {
         let entry = place.entry(row);
         assert_eq!(place.rule_in(entry).map(Row::rule), Some(row.rule()));
         assert_eq!(place.rule_in(0), None);
+        assert_eq!(place_of_key(slot_key(200, 7)), 200);
         // The multiplication is a bijection: equal place and rest mean an equal key.
         for other in [key(4, 5, 0x7f12_3456_789a), key(3, 6, 0x7f12_3456_789a)] {
             assert!(other != place && (other.index != place.index || other.rule_in(entry).is_none()));

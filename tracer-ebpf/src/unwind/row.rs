@@ -85,6 +85,10 @@ const FP_AT_FP: u32 = 1;
 impl Row {
     /// Bits of a row that say the rule: all but the offset.
     pub const RULE_MASK: u32 = (1 << OFFSET_SHIFT) - 1;
+    /// [`Rule::Gap`] from offset 0 on.
+    pub const GAP: Self = Self(special(SPECIAL_GAP));
+    /// [`Rule::FramePointer`] from offset 0 on.
+    pub const FRAME_POINTER: Self = Self(special(SPECIAL_FRAME_POINTER));
 
     /// Packs a rule that holds from an offset in its page on; `None` if it does not fit.
     #[must_use]

@@ -45,6 +45,8 @@ pub enum Stop {
     ReadFault,
     /// The frame pointer leads to no frame.
     NoFramePointer,
+    /// The frame pointer is 0, as the ABI says for the outermost frame.
+    FramePointerZero,
 }
 
 /// Applies a rule. `read` gives the word at an address of the thread's stack.
@@ -92,7 +94,7 @@ pub fn step(row: Row, from: &Registers, mut read: impl FnMut(u64) -> Option<u64>
 ///
 /// # Errors
 ///
-/// [`Stop::End`] at a frame pointer of 0, as the ABI says for the outermost frame; else why there is no caller.
+/// Why there is no caller.
 #[inline(always)]
 pub fn frame_pointer_step(
     from: &Registers,
@@ -100,7 +102,7 @@ pub fn frame_pointer_step(
 ) -> Result<Registers, Stop> {
     let fp = from.fp;
     if fp == 0 {
-        return Err(Stop::End);
+        return Err(Stop::FramePointerZero);
     }
     if fp < from.sp || fp - from.sp > MAX_FRAME_BYTES || fp & 7 != 0 {
         return Err(Stop::NoFramePointer);

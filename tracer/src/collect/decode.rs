@@ -1,6 +1,7 @@
 //! The only reader of kernel bytes: records become owned types here. What it does not know is `None`, and the
 //! caller counts it.
 
+use tracer_ebpf::abi::event::{FRAME_BY_POINTER, FRAME_INTERRUPTED};
 use tracer_ebpf::abi::{COMM_BYTES, EventKind, StopReason};
 
 use crate::target::comm::Comm;
@@ -16,6 +17,27 @@ pub struct Header {
     pub value: u64,
 }
 
+/// Where the code of a frame goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameAddress {
+    /// In the process.
+    pub address: u64,
+    /// A signal interrupted it there; else a call returns to it.
+    pub interrupted: bool,
+    /// A frame pointer led to it, which may be none: to be looked at.
+    pub by_pointer: bool,
+}
+
+impl FrameAddress {
+    const fn of(bits: u64) -> Self {
+        Self {
+            address: bits & !(FRAME_INTERRUPTED | FRAME_BY_POINTER),
+            interrupted: bits & FRAME_INTERRUPTED != 0,
+            by_pointer: bits & FRAME_BY_POINTER != 0,
+        }
+    }
+}
+
 /// A stack seen for the first time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewStack {
@@ -23,8 +45,8 @@ pub struct NewStack {
     pub key: u64,
     /// The slot it belongs to.
     pub slot: u32,
-    /// Return addresses, leaf first.
-    pub addresses: Vec<u64>,
+    /// Leaf first.
+    pub addresses: Vec<FrameAddress>,
     /// Why it ends there.
     pub stop: StopReason,
 }
@@ -54,7 +76,8 @@ pub fn stack(record: &[u8]) -> Option<NewStack> {
     let frames = u32_at(record, HEADER_BYTES + 4)? as usize;
     let stop = StopReason::from_bits(u32_at(record, HEADER_BYTES + 8)?)?;
     let bytes = record.get(STACK_BYTES..STACK_BYTES + frames.checked_mul(8)?)?;
-    let addresses = bytes.as_chunks().0.iter().map(|chunk| u64::from_ne_bytes(*chunk)).collect();
+    let addresses =
+        bytes.as_chunks().0.iter().map(|chunk| FrameAddress::of(u64::from_ne_bytes(*chunk))).collect();
     Some(NewStack { key: header.value, slot: u32_at(record, HEADER_BYTES)?, addresses, stop })
 }
 
@@ -90,10 +113,14 @@ mod tests {
         let expect = NewStack {
             key: 0xabcd,
             slot: 5,
-            addresses: vec![0x1000, 0x7fff_0000_0001],
+            addresses: vec![
+                FrameAddress { address: 0x1000, interrupted: false, by_pointer: true },
+                FrameAddress { address: 0x7fff_0000_0001, interrupted: true, by_pointer: false },
+            ],
             stop: StopReason::NoFramePointer,
         };
-        assert_eq!(stack(&record(1, 2, 2, &[0x1000, 0x7fff_0000_0001])), Some(expect));
+        let addresses = [0x1000 | FRAME_BY_POINTER, 0x7fff_0000_0001 | FRAME_INTERRUPTED];
+        assert_eq!(stack(&record(1, 2, 2, &addresses)), Some(expect));
     }
 
     #[test]

@@ -6,7 +6,7 @@ pub mod notices;
 use tracer_ebpf::abi::{Counter, SiteRecord, SiteSpread, Sums, Variances};
 use tracer_ebpf::histogram::{LIFETIME_BUCKETS, SIZE_BUCKETS};
 
-pub use decode::NewStack;
+pub use decode::{FrameAddress, NewStack};
 
 use crate::kernel::{Kernel, KernelError};
 

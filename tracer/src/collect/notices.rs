@@ -24,7 +24,7 @@ pub enum Notice {
         /// The child.
         child: u32,
     },
-    /// Its loader has changed its mappings.
+    /// Its mappings have changed: its loader says so, or a stack led through code that is not known.
     Loaded {
         /// The process.
         tgid: u32,
@@ -61,7 +61,9 @@ fn notice(record: &[u8]) -> Option<Notice> {
         kind if kind == EventKind::Fork as u32 => {
             Some(Notice::Fork { parent: tgid, child: header.value as u32 })
         }
-        kind if kind == EventKind::Loaded as u32 => Some(Notice::Loaded { tgid }),
+        kind if kind == EventKind::Loaded as u32 || kind == EventKind::Unmapped as u32 => {
+            Some(Notice::Loaded { tgid })
+        }
         _ => None,
     }
 }

@@ -96,8 +96,17 @@ impl Links {
     }
 }
 
-/// Probes that are being removed.
+/// Probes that are being removed. Dropping it waits for that: a thread that is killed in the middle of it leaves the
+/// breakpoints of other processes that map the file where they are ("failed to unregister, leaking uprobe" in
+/// `uprobe_unregister_nosync`, kernel/events/uprobes.c, when a fatal signal interrupts its access to their pages).
 pub struct Removal(Option<JoinHandle<()>>);
+
+impl Drop for Removal {
+    fn drop(&mut self) {
+        // A thread that has panicked has dropped its links.
+        self.0.take().map(JoinHandle::join);
+    }
+}
 
 impl Removal {
     /// Whether no program of them runs any more.

@@ -4,12 +4,15 @@
 
 pub mod attach;
 pub mod btf;
+mod code;
 pub mod memory;
 pub mod preflight;
 mod processes;
+mod runs;
 pub mod seccomp_trial;
 mod sizes;
 mod table;
+mod tables;
 
 use std::fs::File;
 use std::mem::offset_of;
@@ -20,15 +23,17 @@ use aya::{Ebpf, EbpfLoader};
 use tracer_ebpf::abi::record::{BUCKET_BLOCKS, BUCKET_CALLS, CALL_BUCKETS, KEY_RESERVED};
 use tracer_ebpf::abi::{
     BlockBucket, CallBucket, Followed, FunctionTotals, LiveBlock, MAX_SLOTS, Range, SiteRecord, SiteSpread,
-    Slot, SlotTotals, TextRanges,
-    slot::{MAX_HULLS, MAX_NESTED, MAX_TEXT, NO_TEXT},
+    Slot, SlotTotals,
+    slot::{MAX_HULLS, MAX_NESTED},
     slot_place,
 };
 
 use self::attach::{Kind, Links};
 use self::btf::TaskOffsets;
+use self::code::Code;
 use self::sizes::Sizes;
 use self::table::Table;
+pub use self::tables::{Placed, Tables};
 use crate::mode::Mode;
 
 /// What failed on the way to the kernel, and what would help.
@@ -69,6 +74,10 @@ pub struct LoadOptions {
     pub functions: u32,
     /// Blocks followed.
     pub max_live: u32,
+    /// Stacks are walked by unwind tables, not by frame pointers.
+    pub by_tables: bool,
+    /// Bytes that unwind tables may take.
+    pub max_unwind_bytes: u64,
     /// What is traced: mode `alloc` needs no live map.
     pub mode: Mode,
     /// How probes are attached.
@@ -95,7 +104,8 @@ pub struct Kernel {
     mode: Mode,
     logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     slots: Table<Slot>,
-    text: Array<MapData, TextRanges>,
+    code: Code,
+    tables: Option<Tables>,
     function_totals: PerCpuArray<MapData, FunctionTotals>,
     slot_totals: PerCpuArray<MapData, SlotTotals>,
     sites: Table<SiteRecord>,
@@ -129,6 +139,7 @@ impl Kernel {
             .override_global("SITE_PLACES", &sizes.site_places, true)
             .override_global("LIVE_BUCKETS", &sizes.live_buckets, true)
             .override_global("MAX_STACKS", &options.max_stacks, true)
+            .override_global("BY_TABLES", &u32::from(options.by_tables), true)
             .override_global("WATCH_ALL", &u32::from(options.watch_all), true)
             .override_global("TASK_PID_OFFSET", &task.pid, true)
             .override_global("TASK_TGID_OFFSET", &task.tgid, true)
@@ -143,7 +154,8 @@ impl Kernel {
         };
         Ok(Self {
             slots: Table::of(ebpf.take_map("SLOTS"), "SLOTS", MAX_SLOTS)?,
-            text: map(&mut ebpf, "TEXT")?,
+            code: Code::of(ebpf.take_map("CODE"), ebpf.take_map("ROWS"))?,
+            tables: Some(Tables::of(ebpf.take_map("TABLES"), options.max_unwind_bytes)?),
             function_totals: map(&mut ebpf, "FUNCTION_TOTALS")?,
             slot_totals: map(&mut ebpf, "SLOT_TOTALS")?,
             sites: Table::of(ebpf.take_map("SITES"), "SITES", sizes.sites())?,
@@ -175,8 +187,9 @@ impl Kernel {
     }
 
     /// Writes a slot that does not count yet, and says whose its overflow record is.
-    pub fn set_slot(&self, index: u32, slot: &Slot) {
-        self.slots.write(slot_place(index), slot);
+    pub fn set_slot(&mut self, index: u32, slot: &Slot) {
+        let row_key = self.new_row_key(index);
+        self.slots.write(slot_place(index), &Slot { row_key, ..*slot });
         let owner = self.sites.word(slot_place(index), offset_of!(SiteRecord, sent));
         owner.store(1 + u64::from(index), Ordering::Release);
     }
@@ -215,20 +228,9 @@ impl Kernel {
             .store(sample_bytes, Ordering::Release);
     }
 
-    /// Tells the walk which ranges of a target are executable; sorted, at most [`MAX_TEXT`].
-    ///
-    /// # Errors
-    ///
-    /// The kernel's refusal.
-    pub fn set_text(&mut self, index: u32, sorted: &[Range]) -> Result<(), KernelError> {
-        let unused = Range { start: NO_TEXT, end: NO_TEXT };
-        let mut ranges = [unused; MAX_TEXT];
-        // What lies above (the vsyscall page) calls nothing.
-        let callers = sorted.iter().filter(|range| range.end < NO_TEXT);
-        for (to, from) in ranges.iter_mut().zip(callers) {
-            *to = *from;
-        }
-        self.text.set(slot_place(index), &TextRanges { ranges }, 0).map_err(|error| map_error("TEXT", &error))
+    /// The unwind tables, once: another thread fills them.
+    pub fn take_tables(&mut self) -> Option<Tables> {
+        self.tables.take()
     }
 
     /// Attaches the programs of the mode to the points of one object in one process.

@@ -19,7 +19,7 @@ pub(super) struct Table<T> {
     length: u32,
     entries: PhantomData<T>,
     /// The mapping keeps the map alive by itself; the descriptor is what tools list.
-    _map: MapData,
+    _map: Option<MapData>,
 }
 
 impl<T: Pod> Table<T> {
@@ -28,16 +28,23 @@ impl<T: Pod> Table<T> {
 
     /// Maps an array of `length` entries.
     pub(super) fn of(map: Option<Map>, name: &'static str, length: u32) -> Result<Self, KernelError> {
+        let Some(Map::Array(map)) = map else {
+            let reason = "it is not an array of the BPF object".to_owned();
+            return Err(KernelError::Map { map: name, reason });
+        };
+        let table = Self::over(&map, name, length)?;
+        Ok(Self { _map: Some(map), ..table })
+    }
+
+    /// Maps an array of `length` entries that another keeps.
+    pub(super) fn over(map: &MapData, name: &'static str, length: u32) -> Result<Self, KernelError> {
         let () = Self::CHECK;
         let error = |reason: String| KernelError::Map { map: name, reason };
-        let Some(Map::Array(map)) = map else {
-            return Err(error("it is not an array of the BPF object".to_owned()));
-        };
         let memory = MmapOptions::new()
             .len(Self::STRIDE * length as usize)
             .map_raw(map.fd().as_fd().as_raw_fd())
             .map_err(|cause| error(format!("it cannot be mapped: {cause}")))?;
-        Ok(Self { memory, length, entries: PhantomData, _map: map })
+        Ok(Self { memory, length, entries: PhantomData, _map: None })
     }
 
     /// Entries.

@@ -10,8 +10,16 @@ use super::{Moment, SlotState, check};
 use crate::mode::Mode;
 
 /// Every reason a stack may be truncated for, so that a reader sees the zeros too.
-const TRUNCATIONS: [&str; 6] =
-    ["depth", "no_frame_pointer", "no_table", "bad_cfa", "read_fault", "foreign_return_probe"];
+const TRUNCATIONS: [&str; 8] = [
+    "depth",
+    "no_frame_pointer",
+    "no_table",
+    "bad_cfa",
+    "read_fault",
+    "foreign_return_probe",
+    "no_mapping",
+    "unsupported_rule",
+];
 
 fn counted(moment: &Moment, counter: Counter) -> u64 {
     moment.targets.iter().flat_map(|state| &state.slots).map(|slot| slot.counts.event(counter)).sum()
@@ -80,10 +88,20 @@ pub(super) fn complete(
     all.extend(truncated);
     let unsymbolized =
         sites.iter().flat_map(|site| &site.frames).filter(|frame| frame.reason.is_some()).count() as u64;
+    let mut notes = quality.notes;
+    let by_pointer = sites.iter().filter(|site| site.by_frame_pointers).count();
+    if by_pointer > 0 {
+        notes.push(format!(
+            "frame pointers led through {by_pointer} of {} call stacks, where code has no unwind table or by --unwind \
+             frame-pointers: callers may be missing between their frames",
+            sites.len()
+        ));
+    }
     let is_lossy = quality.lost.values().chain(quality.attach_failures.values()).any(|&count| count > 0);
     Quality {
         truncated: all,
         unsymbolized_frames: unsymbolized,
+        notes,
         verdict: match (is_lossy, was_sampled) {
             (true, _) => Verdict::Lossy,
             (false, true) => Verdict::Sampled,

@@ -130,6 +130,7 @@ impl<'a> Builder<'a> {
             samples: sums.samples,
             inuse_samples: (is_live && self.moment.was_sampled).then_some(in_use.inuse_samples),
             truncated: truncated(merged.stack, &frames),
+            by_frame_pointers: merged.stack.is_some_and(|stack| stack.by_pointer),
             frames,
         }
     }
@@ -166,16 +167,20 @@ fn truncated(stack: Option<&Stack>, frames: &[Arc<Frame>]) -> Option<String> {
     }
     let reason = match stack.stop {
         // FP is 0 at a thread's start; elsewhere it is any number, 0 too, in code that keeps no frame pointer.
-        StopReason::Complete
+        StopReason::Complete => return None,
+        StopReason::FramePointerZero
             if frames.last().is_some_and(|frame| is_libc_start(frame)) && stack.frames.len() > 1 =>
         {
             return None;
         }
-        StopReason::Complete => "no_frame_pointer",
         StopReason::Depth => "depth",
-        StopReason::NoFramePointer => "no_frame_pointer",
+        StopReason::NoFramePointer | StopReason::FramePointerZero => "no_frame_pointer",
         StopReason::ReadFault => "read_fault",
         StopReason::ForeignReturnProbe => "foreign_return_probe",
+        StopReason::NoTable => "no_table",
+        StopReason::BadCfa => "bad_cfa",
+        StopReason::NoMapping => "no_mapping",
+        StopReason::UnsupportedRule => "unsupported_rule",
     };
     Some(reason.to_owned())
 }

@@ -178,6 +178,9 @@ pub struct CallSite {
     pub inuse_samples: Option<u64>,
     /// Why the stack ends before the thread's start.
     pub truncated: Option<String>,
+    /// Frame pointers led to some of its frames: a call stands before each, but callers may be missing between them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_frame_pointers: bool,
     /// Leaf (the direct caller of the allocator function) first. Shared: most sites pass the same functions.
     pub frames: Vec<Arc<Frame>>,
 }

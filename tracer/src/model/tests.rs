@@ -22,7 +22,13 @@ struct MadeUp {
 
 fn stack(addresses: &[u64], stop: StopReason) -> MadeUp {
     let place = || Place::Elsewhere { module: None, reason: "made up" };
-    MadeUp { frames: addresses.iter().map(|&address| Located { address, place: place() }).collect(), stop }
+    MadeUp {
+        frames: addresses
+            .iter()
+            .map(|&address| Located { address, interrupted: false, place: place() })
+            .collect(),
+        stop,
+    }
 }
 
 fn sums(objects: u64, bytes: u64) -> Sums {
@@ -129,7 +135,7 @@ fn snapshot(stacks: &[(u64, MadeUp)], moment: Moment, filter: &Filter) -> Snapsh
     let mut symbolizer = Symbolizer::default();
     for (key, stack) in stacks {
         let frames = stack.frames.iter().map(|located| symbolizer.place(located.clone())).collect();
-        model.learn(*key, Stack { frames, stop: stack.stop });
+        model.learn(*key, Stack { frames, stop: stack.stop, by_pointer: false });
     }
     model.snapshot(moment, filter, &mut symbolizer)
 }

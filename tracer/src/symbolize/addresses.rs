@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use super::PlaceId;
+use crate::collect::FrameAddress;
 
 /// What is known of an address.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +19,18 @@ pub(super) struct Known {
 pub struct AddressCache(HashMap<u64, Known, Seed>);
 
 impl AddressCache {
-    pub(super) fn get(&self, address: u64) -> Option<Known> {
-        self.0.get(&address).copied()
+    pub(super) fn get(&self, frame: &FrameAddress) -> Option<Known> {
+        self.0.get(&key(frame)).copied()
     }
 
-    pub(super) fn insert(&mut self, address: u64, known: Known) {
-        self.0.insert(address, known);
+    pub(super) fn insert(&mut self, frame: &FrameAddress, known: Known) {
+        self.0.insert(key(frame), known);
     }
+}
+
+/// No address has the highest bit.
+fn key(frame: &FrameAddress) -> u64 {
+    frame.address | u64::from(frame.interrupted) << 63
 }
 
 /// Seeded, so that no target can choose addresses that collide.

@@ -11,7 +11,7 @@ mod sources;
 
 use tracer_ebpf::abi::StopReason;
 
-use crate::collect::NewStack;
+use crate::collect::{FrameAddress, NewStack};
 use crate::target::mappings::Mappings;
 
 use addresses::Known;
@@ -27,6 +27,8 @@ pub struct Stack {
     pub frames: Box<[PlaceId]>,
     /// Why it ends there.
     pub stop: StopReason,
+    /// Frame pointers led to some of its frames.
+    pub by_pointer: bool,
 }
 
 /// Whether the mappings that are known are the last word.
@@ -39,10 +41,8 @@ pub enum Unmapped {
 }
 
 impl Symbolizer {
-    /// Locates the frames of a stack, and cuts it before the first one that no call stands before; `None` if it
-    /// waits for its mapping.
-    ///
-    /// The direct caller is known from the probe and stays.
+    /// Locates the frames of a stack, and cuts it before the first one that a frame pointer led to and no call stands
+    /// before; `None` if it waits for its mapping.
     pub fn locate(
         &mut self,
         stack: &NewStack,
@@ -51,29 +51,32 @@ impl Symbolizer {
         unmapped: Unmapped,
     ) -> Option<Stack> {
         let mut frames = Vec::with_capacity(stack.addresses.len());
-        let mut stop = stack.stop;
-        for (depth, &address) in stack.addresses.iter().enumerate() {
-            let known = match cache.get(address) {
+        let (mut stop, mut by_pointer) = (stack.stop, false);
+        for frame in &stack.addresses {
+            let known = match cache.get(frame) {
                 Some(known) => known,
                 None => {
+                    let &FrameAddress { address, interrupted, .. } = frame;
                     let mapping = mappings.find(address);
                     if mapping.is_none() && unmapped == Unmapped::Waits {
                         return None;
                     }
-                    let known = self.known(Located { address, place: Place::of(address, mapping) });
+                    let known =
+                        self.known(Located { address, interrupted, place: Place::of(address, mapping) });
                     if mapping.is_some() {
-                        cache.insert(address, known);
+                        cache.insert(frame, known);
                     }
                     known
                 }
             };
-            if depth > 0 && !known.follows_call {
+            if frame.by_pointer && !known.follows_call {
                 stop = StopReason::NoFramePointer;
                 break;
             }
+            by_pointer |= frame.by_pointer;
             frames.push(known.id);
         }
-        Some(Stack { frames: frames.into(), stop })
+        Some(Stack { frames: frames.into(), stop, by_pointer })
     }
 
     fn known(&mut self, located: Located) -> Known {

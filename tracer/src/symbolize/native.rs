@@ -71,7 +71,7 @@ impl Symbolizer {
         if let Some(known) = self.frames.get(&id) {
             return Arc::clone(known);
         }
-        let Located { address, place } = self.places.located(id).clone();
+        let Located { address, interrupted, place } = self.places.located(id).clone();
         let address = format!("{address:#x}");
         let frames = match place {
             Place::Elsewhere { module, reason } => [Arc::new(Frame {
@@ -81,7 +81,11 @@ impl Symbolizer {
                 ..Frame::default()
             })]
             .into(),
-            Place::File { file, file_offset } => self.in_file(&file, file_offset, address),
+            Place::File { file, file_offset } => {
+                // A return address may already belong to the next function or line: the call is what is asked for.
+                let code = FileOffset(if interrupted { file_offset } else { file_offset.saturating_sub(1) });
+                self.in_file(&file, file_offset, code, address)
+            }
         };
         self.frames.insert(id, Arc::clone(&frames));
         frames
@@ -92,8 +96,8 @@ impl Symbolizer {
         self.object(file).build_id.clone()
     }
 
-    fn in_file(&mut self, file: &MappedFile, file_offset: u64, address: String) -> Frames {
-        let key = (file.identity, file_offset);
+    fn in_file(&mut self, file: &MappedFile, file_offset: u64, code: FileOffset, address: String) -> Frames {
+        let key = (file.identity, code.0);
         if let Some(known) = self.named.get(&key) {
             // The same code in another process.
             let at_address = |frame: &Arc<Frame>| Frame { address: address.clone(), ..Frame::clone(frame) };
@@ -107,18 +111,16 @@ impl Symbolizer {
             file_offset: Some(file_offset),
             ..Frame::default()
         };
-        let found = self.look_up(file, &object, file_offset, &base);
+        let found = self.look_up(file, &object, code, &base);
         let frames: Frames = found.into_iter().map(Arc::new).collect();
         self.named.insert(key, Arc::clone(&frames));
         frames
     }
 
-    fn look_up(&mut self, file: &MappedFile, object: &Object, file_offset: u64, base: &Frame) -> Vec<Frame> {
-        // The return address may already belong to the next function or line: the call is what is asked for.
-        let call = FileOffset(file_offset - 1);
+    fn look_up(&mut self, file: &MappedFile, object: &Object, code: FileOffset, base: &Frame) -> Vec<Frame> {
         let unnamed = |reason: String| vec![Frame { reason: Some(reason), ..base.clone() }];
         let Some(image) = &object.image else { return unnamed("not an ELF file".to_owned()) };
-        let Some(vaddr) = image.file_offset_to_vaddr(call) else {
+        let Some(vaddr) = image.file_offset_to_vaddr(code) else {
             return unnamed("not an ELF file with that code".to_owned());
         };
         let sources = object.sources.get_or_init(|| Sources::open(file, image, &self.budget));

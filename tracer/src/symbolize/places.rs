@@ -56,11 +56,13 @@ impl Place {
     }
 }
 
-/// A return address with its place.
+/// Where the code of a frame goes on, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Located {
     /// In the process.
     pub address: u64,
+    /// A signal interrupted it there: no call stands before it.
+    pub interrupted: bool,
     /// Where it lies.
     pub place: Place,
 }
@@ -106,7 +108,11 @@ mod tests {
 
     #[test]
     fn a_place_has_one_number() {
-        let located = |address, reason| Located { address, place: Place::Elsewhere { module: None, reason } };
+        let located = |address, reason| Located {
+            address,
+            interrupted: false,
+            place: Place::Elsewhere { module: None, reason },
+        };
         let mut places = Places::default();
         let first = places.id(located(1, "a"));
         assert_ne!(first, places.id(located(2, "a")));

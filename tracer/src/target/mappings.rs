@@ -185,33 +185,6 @@ impl Mappings {
         let first = self.0.iter().find(is_it);
         first.map_or_else(Range::default, |mapping| Range { start: mapping.start, end: mapping.end })
     }
-
-    /// At most `limit` sorted ranges that cover all code: the closest neighbours are merged.
-    #[must_use]
-    pub fn text_ranges(&self, limit: usize) -> Vec<Range> {
-        let mut ranges: Vec<Range> = Vec::new();
-        for mapping in self.0.iter().filter(|mapping| !matches!(mapping.backing, Backing::Uprobes)) {
-            match ranges.last_mut() {
-                Some(last) if last.end == mapping.start => last.end = mapping.end,
-                _ => ranges.push(Range { start: mapping.start, end: mapping.end }),
-            }
-        }
-        let limit = limit.max(1);
-        if ranges.len() <= limit {
-            return ranges;
-        }
-        // The widest gaps stay.
-        let mut gaps: Vec<usize> = (1..ranges.len()).collect();
-        gaps.sort_by_key(|&after| std::cmp::Reverse(ranges[after].start - ranges[after - 1].end));
-        gaps.truncate(limit - 1);
-        gaps.sort_unstable();
-        let starts = std::iter::once(0).chain(gaps.iter().copied());
-        let ends = gaps.iter().copied().chain([ranges.len()]);
-        starts
-            .zip(ends)
-            .map(|(first, end)| Range { start: ranges[first].start, end: ranges[end - 1].end })
-            .collect()
-    }
 }
 
 impl FileCache {
@@ -285,19 +258,6 @@ mod tests {
         ] {
             check(address, start);
         }
-    }
-
-    #[test]
-    fn the_closest_ranges_merge_when_there_are_too_many() {
-        let mappings = Mappings(vec![mapping(0, 10), mapping(10, 20), mapping(25, 30), mapping(100, 110)]);
-        let check = |limit, expect: &[(u64, u64)]| {
-            let ranges: Vec<_> =
-                mappings.text_ranges(limit).iter().map(|range| (range.start, range.end)).collect();
-            assert_eq!(ranges, expect, "{limit}");
-        };
-        check(8, &[(0, 20), (25, 30), (100, 110)]);
-        check(2, &[(0, 30), (100, 110)]);
-        check(1, &[(0, 110)]);
     }
 
     #[test]

@@ -164,6 +164,7 @@ fn leak(pid: u32) -> CallSite {
         samples: 2100,
         inuse_samples: None,
         truncated: None,
+        by_frame_pointers: false,
         frames: [
             frame(
                 0x7fff_f7ca_1017,
@@ -214,6 +215,7 @@ fn cut(pid: u32) -> CallSite {
         samples: 1000,
         inuse_samples: None,
         truncated: Some("no_frame_pointer".to_owned()),
+        by_frame_pointers: false,
         frames: [at(frame(0x5555_5555_7d02, "parse_request", EXE, 0x3d02), "/srv/leaky/src/http.c", 88)]
             .map(Arc::new)
             .into(),

@@ -47,11 +47,19 @@ const LOST: [Words; 8] = [
     },
 ];
 
-const TRUNCATED: [Words; 6] = [
+const TRUNCATED: [Words; 8] = [
     Words { key: "depth", meaning: "deeper than the tracer walks" },
     Words { key: "no_frame_pointer", meaning: "the next function keeps no frame pointer" },
-    Words { key: "no_table", meaning: "no unwind table for the next function" },
-    Words { key: "bad_cfa", meaning: "the unwind table gave an impossible frame" },
+    Words { key: "no_table", meaning: "no unwind table for the next function, or not yet" },
+    Words {
+        key: "bad_cfa",
+        meaning: "the unwind table gave an impossible frame: the stack was being changed",
+    },
+    Words { key: "no_mapping", meaning: "the next function was mapped a moment ago, or is no code" },
+    Words {
+        key: "unsupported_rule",
+        meaning: "the next function says how to leave it in a way that is not supported",
+    },
     Words { key: "read_fault", meaning: "the stack's memory could not be read" },
     Words { key: "foreign_return_probe", meaning: "another tool's return probe hides the caller" },
 ];

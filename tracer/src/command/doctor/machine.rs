@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Check;
 use crate::command::session::calibrate;
+use crate::command::session::unwinding::Unwinding;
 use crate::kernel::attach::Kind;
 use crate::kernel::{Kernel, LoadOptions, btf, preflight, seccomp_trial};
 use crate::mode::Mode;
@@ -48,6 +49,8 @@ fn trial(name: &'static str, mode: Mode, kind: Kind) -> (Check, bool) {
         max_stacks: 64,
         functions: calibrate::FUNCTIONS,
         max_live: 4096,
+        by_tables: true,
+        max_unwind_bytes: 64 << 20,
         mode,
         kind,
         task: None,
@@ -87,7 +90,8 @@ fn trial(name: &'static str, mode: Mode, kind: Kind) -> (Check, bool) {
 
 fn try_out(load: &LoadOptions) -> Result<calibrate::Calibration, String> {
     let mut kernel = Kernel::load(load).map_err(|error| error.to_string())?;
-    calibrate::measure(&mut kernel, load.mode).map_err(|failure| failure.to_string())
+    let unwinding = Unwinding::start(&mut kernel).map_err(|error| error.to_string())?;
+    calibrate::measure(&mut kernel, load.mode, unwinding.as_ref()).map_err(|failure| failure.to_string())
 }
 
 fn seccomp(kind: Kind) -> Check {

@@ -14,6 +14,7 @@ use tracer_ebpf::sampling::MAX_SAMPLE_BYTES;
 use super::deep_stack;
 use super::image;
 use super::planned::PlanCache;
+use super::unwinding::{self, Unwinding, Uses};
 use crate::collect;
 use crate::command::Failure;
 use crate::kernel::Kernel;
@@ -48,7 +49,11 @@ struct Run {
 }
 
 /// Attaches to this process, allocates, and takes the time that the hits took.
-pub(crate) fn measure(kernel: &mut Kernel, mode: Mode) -> Result<Calibration, Failure> {
+pub(crate) fn measure(
+    kernel: &mut Kernel,
+    mode: Mode,
+    unwinding: Option<&Unwinding>,
+) -> Result<Calibration, Failure> {
     let pid = std::process::id();
     let mut files = FileCache::default();
     let mappings = Mappings::read(pid, &mut files)
@@ -60,8 +65,13 @@ pub(crate) fn measure(kernel: &mut Kernel, mode: Mode) -> Result<Calibration, Fa
     let Points { allocating, freeing, returning, .. } = object.points(SLOT, 0, first_total);
     let entries = Points { allocating, freeing, ..Points::default() };
     let returns = Points { returning, ..Points::default() };
-    kernel.set_text(SLOT, &mappings.text_ranges(tracer_ebpf::abi::slot::MAX_TEXT))?;
     kernel.set_slot(SLOT, &image::slot(&found.objects, pid, 0, MAX_SAMPLE_BYTES, &mappings));
+    let mut uses = Uses::default();
+    unwinding::publish(unwinding, kernel, SLOT, &mappings, &mut uses);
+    if let Some(tables) = unwinding {
+        tables.wait();
+        unwinding::publish(unwinding, kernel, SLOT, &mappings, &mut uses);
+    }
     let bare = run();
     let mut links = kernel.attach(pid, &object.file.file, &entries)?;
     kernel.set_counting(SLOT, true);
@@ -77,6 +87,7 @@ pub(crate) fn measure(kernel: &mut Kernel, mode: Mode) -> Result<Calibration, Fa
     let functions = object.functions(first_total, 0);
     let functions = functions.iter().map(|function| (function.total, function.function.frees));
     let counts = collect::slot(kernel, SLOT, functions)?;
+    unwinding::release(unwinding, &mut uses);
     let costs = HitCosts {
         entry_ns: (entered.malloc_ns - bare.malloc_ns).max(0.0),
         return_ns: (returned.malloc_ns - entered.malloc_ns).max(0.0),

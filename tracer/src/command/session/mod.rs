@@ -10,6 +10,7 @@ mod processes;
 mod report;
 mod slots;
 mod traced;
+pub(super) mod unwinding;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use crate::kernel::{Kernel, LoadOptions, RING_BYTES, btf, preflight};
 use crate::mode::Mode;
 use crate::model::snapshot::Snapshot;
 use crate::model::{HitCosts, Model};
-use crate::options::TraceOptions;
+use crate::options::{TraceOptions, Unwind};
 use crate::symbolize::{Symbolizer, Unmapped};
 use crate::target::mappings::{FileCache, Mappings};
 use crate::target::{Target, loader};
@@ -30,6 +31,7 @@ use planned::PlanCache;
 use processes::Leaving;
 use slots::Slots;
 use traced::Traced;
+use unwinding::Unwinding;
 
 /// A new stack waits for this many looks at the mappings at most.
 const LOOKS_FOR_MAPPING: u32 = 2;
@@ -58,6 +60,8 @@ pub struct Session {
     files: FileCache,
     plans: PlanCache,
     loaders: loader::Known,
+    /// `None` where stacks are walked by frame pointers.
+    unwinding: Option<Unwinding>,
     traced: Vec<Traced>,
     given: BTreeSet<u32>,
     model: Model,
@@ -108,14 +112,22 @@ impl Session {
             max_stacks: options.max_stacks,
             functions: totals + calibrate::FUNCTIONS,
             max_live: options.max_live,
+            by_tables: options.unwind == Unwind::Tables,
+            max_unwind_bytes: options.max_unwind_bytes,
             mode,
             kind,
             task,
             watch_all,
             log: messages.is_verbose(),
         };
+        let mut kernel = Kernel::load(&load)?;
+        let unwinding = match options.unwind {
+            Unwind::Tables => Unwinding::start(&mut kernel).map_err(anyhow::Error::from)?,
+            Unwind::FramePointers => None,
+        };
         Ok(Self {
-            kernel: Kernel::load(&load)?,
+            kernel,
+            unwinding,
             mode,
             sample_bytes: options.sample_bytes,
             was_sampled: options.sample_bytes > 0,
@@ -178,6 +190,10 @@ impl Session {
 
     /// Begins to count in every image that does not yet.
     pub fn count(&mut self) {
+        if let (None, Some(unwinding)) = (self.counting_since, &self.unwinding) {
+            unwinding.wait();
+        }
+        self.take_tables();
         for traced in &mut self.traced {
             traced.set_counting(&self.kernel, true);
         }
@@ -214,6 +230,7 @@ impl Session {
     /// Takes the stacks that are new since the last time, one ring buffer full at most; their bytes.
     pub fn drain(&mut self) -> u64 {
         self.kernel.flush_log();
+        self.take_tables();
         let mut bytes = 0;
         loop {
             let batch = collect::stacks(&mut self.kernel, BATCH_BYTES);
@@ -255,6 +272,15 @@ impl Session {
         }
     }
 
+    /// Tells the programs of unwind tables that are new.
+    fn take_tables(&mut self) {
+        if self.unwinding.as_mut().is_some_and(Unwinding::has_news) {
+            for traced in &mut self.traced {
+                traced.take_tables(&mut self.kernel, self.unwinding.as_ref());
+            }
+        }
+    }
+
     /// Reads the mappings of a process again.
     pub fn mappings_changed(&mut self, pid: u32) {
         if let Some(index) = self.traced.iter().rposition(|traced| traced.pid() == pid) {
@@ -268,7 +294,7 @@ impl Session {
         // A process that is about to be gone has no mappings left: the last ones stay.
         if mappings.iter().next().is_some() {
             self.attach_new_objects(index, &mappings);
-            self.traced[index].update_mappings(&mut self.kernel, mappings);
+            self.traced[index].update_mappings(&mut self.kernel, self.unwinding.as_ref(), mappings);
         }
     }
 
@@ -313,7 +339,7 @@ impl Session {
 
     /// Measures what one hit costs here, on this process, once the targets are free again.
     pub fn calibrate(&mut self) {
-        match calibrate::measure(&mut self.kernel, self.mode) {
+        match calibrate::measure(&mut self.kernel, self.mode, self.unwinding.as_ref()) {
             Ok(calibration) => self.hit_costs = Some(calibration.costs),
             Err(failure) => self.notes.push(format!("the cost of a hit was not measured: {failure}")),
         }

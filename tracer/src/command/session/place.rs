@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use tracer_ebpf::abi::slot::MAX_TEXT;
 use tracer_ebpf::abi::{Followed, MAX_FUNCTIONS};
 
 use super::image::{self, Found, Object};
+use super::unwinding::{self, Uses};
 use super::{Session, calibrate};
 use crate::command::Failure;
 use crate::kernel::attach::Links;
@@ -39,9 +39,11 @@ impl Session {
         };
         let entry = image::slot(&found.objects, pid, self.seed, self.sample_bytes, &mappings);
         self.kernel.set_slot(slot, &entry);
-        match self.attach_objects(pid, slot, hold, found.objects, &mappings) {
+        let mut uses = Uses::default();
+        unwinding::publish(self.unwinding.as_ref(), &mut self.kernel, slot, &mappings, &mut uses);
+        match self.attach_objects(pid, slot, hold, found.objects) {
             Ok(attached) => {
-                self.traced[index].begin_image(slot, mappings);
+                self.traced[index].begin_image(slot, mappings, uses);
                 let kind = self.kernel.kind();
                 for Attached { object, totals, links } in attached {
                     self.traced[index].add_object(object, totals, kind, links);
@@ -49,6 +51,7 @@ impl Session {
                 Ok(())
             }
             Err(failure) => {
+                unwinding::release(self.unwinding.as_ref(), &mut uses);
                 // Nothing was counted in it.
                 self.slots.give_back(slot);
                 Err(failure)
@@ -63,9 +66,7 @@ impl Session {
         slot: u32,
         hold: u32,
         objects: Vec<Object>,
-        mappings: &Mappings,
     ) -> Result<Vec<Attached>, Failure> {
-        self.kernel.set_text(slot, &mappings.text_ranges(MAX_TEXT))?;
         self.kernel.follow(pid, Followed { slot, hold })?;
         let mut attached: Vec<Attached> = Vec::new();
         let mut first_function = 0;

@@ -179,6 +179,7 @@ impl Session {
         self.kernel.set_counting(slot, false);
         self.kernel.clear_slot(slot, image.totals.iter().cloned().flatten())?;
         image.last_counts = Some(counts);
+        image.release_tables(&mut self.kernel, self.unwinding.as_ref());
         for totals in image.totals.drain(..) {
             self.slots.give_back_totals(totals);
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Session;
+use super::unwinding::Unwinding;
 use crate::collect;
 use crate::command::Failure;
 use crate::kernel::memory;
@@ -64,7 +65,7 @@ pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Mo
         hit_costs: session.hit_costs,
         map_bytes: memory::map_bytes(),
         attach_failures: session.attach_failures.clone(),
-        notes: session.notes.clone(),
+        notes: notes(session),
     })
 }
 
@@ -72,6 +73,12 @@ pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Mo
 pub(super) fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// What readers should know: of the session, and of code without tables.
+fn notes(session: &Session) -> Vec<String> {
+    let unwinding = session.unwinding.iter().flat_map(Unwinding::notes);
+    session.notes.iter().cloned().chain(unwinding).collect()
 }
 
 fn host() -> Host {

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use tracer_ebpf::abi::slot::MAX_TEXT;
-
 use super::image::{self, FunctionState, Object};
+use super::unwinding::{self, Unwinding, Uses};
 use crate::collect::{self, SlotCounts};
 use crate::kernel::attach::{Kind, Links};
 use crate::kernel::{Kernel, KernelError};
@@ -37,6 +36,7 @@ pub(super) struct ImageState {
     pub(super) last_counts: Option<SlotCounts>,
     mappings: Mappings,
     addresses: AddressCache,
+    uses: Uses,
     links: Links,
     counting: bool,
     ended: bool,
@@ -63,6 +63,12 @@ pub(super) struct Code<'a> {
 }
 
 impl ImageState {
+    /// Nobody walks its stacks any more.
+    pub(super) fn release_tables(&mut self, kernel: &mut Kernel, unwinding: Option<&Unwinding>) {
+        kernel.set_code(self.slot, &[]);
+        unwinding::release(unwinding, &mut self.uses);
+    }
+
     /// Its files with allocators.
     pub(super) fn objects(&self) -> &[Object] {
         &self.objects
@@ -98,7 +104,7 @@ impl Traced {
     }
 
     /// Takes up the image that the process runs now, without probes yet.
-    pub(super) fn begin_image(&mut self, slot: u32, mappings: Mappings) {
+    pub(super) fn begin_image(&mut self, slot: u32, mappings: Mappings, uses: Uses) {
         self.image_ended();
         self.ended = None;
         // An exec gives the process another name and program.
@@ -116,6 +122,7 @@ impl Traced {
             last_counts: None,
             mappings,
             addresses: AddressCache::default(),
+            uses,
             links: Links::default(),
             counting: false,
             ended: false,
@@ -175,16 +182,24 @@ impl Traced {
         Some(Code { mappings: &image.mappings, cache: &mut image.addresses })
     }
 
-    /// Takes new mappings of the present image, and tells the programs if its code has changed.
-    pub(super) fn update_mappings(&mut self, kernel: &mut Kernel, mappings: Mappings) {
+    /// Takes new mappings of the present image, and tells the programs.
+    pub(super) fn update_mappings(
+        &mut self,
+        kernel: &mut Kernel,
+        unwinding: Option<&Unwinding>,
+        mappings: Mappings,
+    ) {
         let Some(image) = self.images.last_mut().filter(|image| !image.ended) else { return };
-        let text = mappings.text_ranges(MAX_TEXT);
-        if text != image.mappings.text_ranges(MAX_TEXT) {
-            // Stacks through new code end early until the next refresh succeeds, and say so.
-            let _ = kernel.set_text(image.slot, &text);
-        }
+        unwinding::publish(unwinding, kernel, image.slot, &mappings, &mut image.uses);
         image.mappings = mappings;
         image.addresses = AddressCache::default();
+    }
+
+    /// Tells the programs of tables that were built since it was last told.
+    pub(super) fn take_tables(&mut self, kernel: &mut Kernel, unwinding: Option<&Unwinding>) {
+        if let Some(image) = self.images.last_mut().filter(|image| !image.ended && image.uses.waits()) {
+            unwinding::publish(unwinding, kernel, image.slot, &image.mappings, &mut image.uses);
+        }
     }
 
     pub(super) fn update_usage(&mut self) {

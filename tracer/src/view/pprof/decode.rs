@@ -112,6 +112,7 @@ impl<'a> Decoder<'a> {
             samples: if self.profile.period == 0 { value(Dimension::AllocObjects) } else { 0 },
             inuse_samples: None,
             truncated,
+            by_frame_pointers: false,
             frames: self.frames(&sample.location_id)?,
         })
     }
