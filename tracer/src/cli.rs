@@ -172,6 +172,12 @@ pub struct TraceArgs {
     /// Kernel memory that unwind tables may take
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     pub max_unwind: String,
+    /// For the benchmark: look each rule up in its table.
+    #[arg(long, hide = true)]
+    pub keep_rows: Option<YesNo>,
+    /// For tests: stop the target (SIGSTOP) at one in N samples.
+    #[arg(long, hide = true, value_name = "N", default_value_t = 0)]
+    pub stop_one_in: u32,
     /// Not there yet.
     #[arg(long, hide = true)]
     pub max_overhead: Option<String>,

@@ -95,6 +95,10 @@ pub struct TraceOptions {
     pub unwind: Unwind,
     /// Bytes that unwind tables may take.
     pub max_unwind_bytes: u64,
+    /// Rules are kept by return address; not, for the benchmark.
+    pub keep_rows: bool,
+    /// Above 0 the target is stopped at one in so many samples: for tests.
+    pub stop_one_in: u32,
 }
 
 /// What is wrong with the arguments, and what to do.
@@ -152,6 +156,8 @@ pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError>
         max_live: args.max_live,
         unwind: args.unwind,
         max_unwind_bytes: max_unwind_bytes(&args.max_unwind)?,
+        keep_rows: args.keep_rows != Some(YesNo::No),
+        stop_one_in: args.stop_one_in,
     })
 }
 

@@ -122,6 +122,15 @@ pub(crate) static NEVER: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub(crate) static BY_TABLES: Global<u32> = Global::new(1);
 
+/// 1 if rules are kept by return address, 0 if each is looked up in its table: what the benchmark compares.
+#[unsafe(no_mangle)]
+pub(crate) static KEEP_ROWS: Global<u32> = Global::new(1);
+
+/// Above 0 the thread of one in so many walked stacks is stopped at that very moment (SIGSTOP), for a debugger to
+/// compare: only tests set it.
+#[unsafe(no_mangle)]
+pub(crate) static STOP_ONE_IN: Global<u32> = Global::new(0);
+
 /// 1 if the kernel has `bpf_loop` (Linux 5.17).
 #[unsafe(no_mangle)]
 pub(crate) static HAS_BPF_LOOP: Global<u32> = Global::new(1);

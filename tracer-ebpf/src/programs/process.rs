@@ -3,8 +3,9 @@
 use aya_ebpf::{
     bindings::BPF_RB_FORCE_WAKEUP,
     helpers::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_kernel,
-        generated::bpf_send_signal,
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_prandom_u32, bpf_ktime_get_ns,
+        bpf_probe_read_kernel,
+        generated::{bpf_send_signal, bpf_send_signal_thread},
     },
     programs::{ProbeContext, RawTracePointContext},
 };
@@ -17,8 +18,8 @@ use tracer_ebpf::abi::{
 use super::{
     atomic,
     maps::{
-        FOLLOWED, PROCESS_EVENTS, PROCESS_EVENTS_LOST, SLOTS, TASK_PID_OFFSET, TASK_TGID_OFFSET, WATCH_ALL,
-        get,
+        FOLLOWED, PROCESS_EVENTS, PROCESS_EVENTS_LOST, SLOTS, STOP_ONE_IN, TASK_PID_OFFSET, TASK_TGID_OFFSET,
+        WATCH_ALL, get,
     },
 };
 
@@ -117,6 +118,18 @@ pub(crate) fn fork(ctx: &RawTracePointContext) {
     }
     let event = EventHeader { kind: EventKind::Fork as u32, tgid: parent, value: u64::from(tgid) };
     notify(&event, is_followed);
+}
+
+/// Stops the current thread, and with it its process, if it is its turn: for tests.
+#[inline(always)]
+pub(crate) fn stop_for_comparison() {
+    let one_in = STOP_ONE_IN.load();
+    // SAFETY: helpers that take numbers.
+    unsafe {
+        if one_in != 0 && bpf_get_prandom_u32().is_multiple_of(one_in) {
+            bpf_send_signal_thread(SIGSTOP);
+        }
+    }
 }
 
 /// A stack leads through code that user space has not told of: it is told, but not of every such stack.

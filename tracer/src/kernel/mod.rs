@@ -76,6 +76,10 @@ pub struct LoadOptions {
     pub max_live: u32,
     /// Stacks are walked by unwind tables, not by frame pointers.
     pub by_tables: bool,
+    /// Rules are kept by return address.
+    pub keep_rows: bool,
+    /// Above 0 the target is stopped at one in so many samples: for tests.
+    pub stop_one_in: u32,
     /// Bytes that unwind tables may take.
     pub max_unwind_bytes: u64,
     /// What is traced: mode `alloc` needs no live map.
@@ -140,6 +144,8 @@ impl Kernel {
             .override_global("LIVE_BUCKETS", &sizes.live_buckets, true)
             .override_global("MAX_STACKS", &options.max_stacks, true)
             .override_global("BY_TABLES", &u32::from(options.by_tables), true)
+            .override_global("KEEP_ROWS", &u32::from(options.keep_rows), true)
+            .override_global("STOP_ONE_IN", &options.stop_one_in, true)
             .override_global("WATCH_ALL", &u32::from(options.watch_all), true)
             .override_global("TASK_PID_OFFSET", &task.pid, true)
             .override_global("TASK_TGID_OFFSET", &task.tgid, true)

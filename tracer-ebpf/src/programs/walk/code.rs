@@ -14,7 +14,7 @@ use tracer_ebpf::{
 };
 
 use super::Scratch;
-use crate::programs::maps::{CODE, ROWS, TABLES};
+use crate::programs::maps::{CODE, KEEP_ROWS, ROWS, TABLES};
 
 /// A rule, or why there is none: above the bits of a rule.
 pub(super) const NO_MAPPING: u32 = 1 << 24;
@@ -56,7 +56,7 @@ pub(super) fn contains(range: &CodeRange, address: u64) -> bool {
 pub(super) fn rule(scratch: &mut Scratch, slot: *const Slot) -> u32 {
     let pc = scratch.pc;
     let is_exact = scratch.marks & FRAME_INTERRUPTED != 0;
-    let is_kept = !is_exact && is_cacheable(pc);
+    let is_kept = KEEP_ROWS.load() != 0 && !is_exact && is_cacheable(pc);
     let place = Place::of(scratch.row_key, pc);
     let Some(rows) = ROWS.get_ptr_mut(0) else { return NO_TABLE };
     // SAFETY: the index is less than the array's length; words of it are read and written as a whole.

@@ -17,6 +17,7 @@ use tracer_ebpf::{
 use super::{
     atomic,
     maps::{BY_TABLES, SCRATCH, SCRATCH_SLOTS},
+    process,
 };
 pub(crate) use window::copy;
 
@@ -122,6 +123,7 @@ pub(crate) fn walk(scratch: &mut Scratch, slot_index: u32, slot: *const Slot, ca
             tables::walk(scratch, slot, caller.return_address);
         }
     }
+    process::stop_for_comparison();
     // The same frames with another end are another stack.
     let hash = scratch.hash.frame(scratch.stop).finish();
     Walked { hash, frames: scratch.count as u32, stop: scratch.stop as u32 }

@@ -20,7 +20,7 @@ use super::{
     window::{LAST_WORD, fetch},
 };
 use crate::programs::{
-    maps::{HAS_BPF_LOOP, ROWS},
+    maps::{HAS_BPF_LOOP, KEEP_ROWS, ROWS},
     process,
 };
 
@@ -88,7 +88,7 @@ fn advance(scratch: &mut Scratch, slot: *const Slot) -> bool {
 #[inline(always)]
 fn run(scratch: &mut Scratch) {
     let Some(rows) = ROWS.get_ptr_mut(0) else { return };
-    if scratch.marks & FRAME_INTERRUPTED != 0 {
+    if KEEP_ROWS.load() == 0 || scratch.marks & FRAME_INTERRUPTED != 0 {
         return;
     }
     let rows = rows.cast::<u64>();

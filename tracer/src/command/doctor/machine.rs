@@ -50,6 +50,8 @@ fn trial(name: &'static str, mode: Mode, kind: Kind) -> (Check, bool) {
         functions: calibrate::FUNCTIONS,
         max_live: 4096,
         by_tables: true,
+        keep_rows: true,
+        stop_one_in: 0,
         max_unwind_bytes: 64 << 20,
         mode,
         kind,

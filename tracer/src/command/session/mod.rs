@@ -113,6 +113,8 @@ impl Session {
             functions: totals + calibrate::FUNCTIONS,
             max_live: options.max_live,
             by_tables: options.unwind == Unwind::Tables,
+            keep_rows: options.keep_rows,
+            stop_one_in: options.stop_one_in,
             max_unwind_bytes: options.max_unwind_bytes,
             mode,
             kind,
