@@ -32,6 +32,19 @@ pub(crate) fn large() -> Result<PathBuf> {
     })
 }
 
+/// The largest library that every developer of this project has: the compiler's own.
+pub(crate) fn large_library() -> Result<PathBuf> {
+    let output =
+        Command::new("rustc").args(["--print", "sysroot"]).output().context("failed to run rustc")?;
+    let folder = PathBuf::from(String::from_utf8(output.stdout)?.trim()).join("lib");
+    let is_driver = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("librustc_driver"))
+    };
+    let found =
+        fs::read_dir(&folder)?.filter_map(|entry| entry.ok().map(|entry| entry.path())).find(is_driver);
+    found.with_context(|| format!("no librustc_driver in {}", folder.display()))
+}
+
 /// A folder with so many libraries, and the value of `LD_PRELOAD` that loads them for a program that starts there.
 pub(crate) fn many_libraries(count: u32) -> Result<(PathBuf, String)> {
     let one = compile_by(&["-shared", "-fPIC"], "loaded-library", &["loaded_library.c"])?;

@@ -74,9 +74,19 @@ pub(crate) fn measure<T>(
     target: u32,
     work: impl FnOnce(u32) -> Result<T>,
 ) -> Result<Outcome<T>> {
-    let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cost-{target}.json"));
+    measure_all(setting, &[target], work)
+}
+
+/// The same with several processes.
+pub(crate) fn measure_all<T>(
+    setting: Setting,
+    targets: &[u32],
+    work: impl FnOnce(u32) -> Result<T>,
+) -> Result<Outcome<T>> {
+    let first = targets.first().context("no target")?;
+    let report = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cost-{first}.json"));
     let started = Instant::now();
-    let mut tracer = start(setting, target, &report)?;
+    let mut tracer = start(setting, targets, &report)?;
     let Some(stderr) = tracer.0.stderr.take() else { bail!("tracer has no stderr") };
     let mut messages = Lines::of(stderr);
     let counting = match messages.wait_for(|line| line == "tracer: counting") {
@@ -122,11 +132,12 @@ pub(crate) fn measure<T>(
 }
 
 /// With `-v`, because only then it says when it counts.
-fn start(setting: Setting, target: u32, report: &Path) -> Result<Tracer> {
+fn start(setting: Setting, targets: &[u32], report: &Path) -> Result<Tracer> {
     let child = Command::new(env!("CARGO_BIN_EXE_tracer"))
         .args(["attach", "-v", "--format", "json", "--interval", "1s"])
         .args(setting.arguments())
-        .args(["--pid", &target.to_string(), "-o"])
+        .args(targets.iter().map(|target| format!("--pid={target}")))
+        .arg("-o")
         .arg(report)
         .env_remove("RUST_LOG")
         .stdin(Stdio::null())

@@ -7,6 +7,17 @@ use crate::floor::ProbeSet;
 /// Mean bytes between samples, as an argument and in words.
 const SAMPLE_BYTES: (&str, &str) = ("512KiB", "512 KiB");
 
+/// How stacks are walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Walk {
+    /// By unwind tables, as it is by itself.
+    Tables,
+    /// The same, with each rule looked up in its table as if it had never been met.
+    TablesEachTime,
+    /// By frame pointers.
+    FramePointers,
+}
+
 /// One way to call tracer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
@@ -16,6 +27,8 @@ pub(crate) struct Setting {
     pub(crate) is_sampled: bool,
     /// Call stacks kept apart, where the default is too few.
     pub(crate) max_stacks: Option<u32>,
+    /// How stacks are walked.
+    pub(crate) walk: Walk,
 }
 
 impl Setting {
@@ -29,12 +42,17 @@ impl Setting {
 
     /// With tracer's own limits.
     pub(crate) const fn new(mode: Mode, is_sampled: bool) -> Self {
-        Self { mode, is_sampled, max_stacks: None }
+        Self { mode, is_sampled, max_stacks: None, walk: Walk::Tables }
     }
 
     /// With room for so many stacks.
     pub(crate) const fn with_stacks(self, max_stacks: u32) -> Self {
         Self { max_stacks: Some(max_stacks), ..self }
+    }
+
+    /// With stacks walked so.
+    pub(crate) const fn walked(self, walk: Walk) -> Self {
+        Self { walk, ..self }
     }
 
     /// The arguments that make it.
@@ -46,12 +64,22 @@ impl Setting {
         if let Some(max_stacks) = self.max_stacks {
             words.extend(["--max-stacks".to_owned(), max_stacks.to_string()]);
         }
+        words.extend(match self.walk {
+            Walk::Tables => None,
+            Walk::TablesEachTime => Some("--keep-rows=no".to_owned()),
+            Walk::FramePointers => Some("--unwind=frame-pointers".to_owned()),
+        });
         words
     }
 
     /// In words.
     pub(crate) fn name(self) -> String {
-        format!("mode {}, {}", self.mode, self.sampling())
+        let walk = match self.walk {
+            Walk::Tables => "",
+            Walk::TablesEachTime => ", each rule looked up",
+            Walk::FramePointers => ", by frame pointers",
+        };
+        format!("mode {}, {}{walk}", self.mode, self.sampling())
     }
 
     /// Whether and how it samples, in words.
@@ -69,11 +97,14 @@ impl Setting {
 
     /// How many times its floor it may cost: what the project asks of itself, not what is judged here.
     pub(crate) const fn bound(self) -> f64 {
-        match (self.mode, self.is_sampled) {
-            (Mode::Alloc, false) => 1.35,
-            (Mode::Alloc, true) => 1.08,
-            (Mode::Live, false) => 1.40,
-            (Mode::Live, true) => 1.10,
+        match (self.mode, self.is_sampled, self.walk) {
+            (Mode::Alloc, false, Walk::FramePointers) => 1.35,
+            // 1.6 times the row by frame pointers, if that is at its bound.
+            (Mode::Alloc, false, Walk::Tables) => 1.6 * 1.35,
+            (Mode::Alloc, false, Walk::TablesEachTime) => 2.5,
+            (Mode::Alloc, true, _) => 1.08,
+            (Mode::Live, false, _) => 1.40,
+            (Mode::Live, true, _) => 1.10,
         }
     }
 }

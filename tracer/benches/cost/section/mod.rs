@@ -3,11 +3,13 @@
 mod cost;
 mod depth;
 mod jemalloc;
+mod many;
 mod own;
 mod peers;
 mod programs;
 mod stacks;
 mod threads;
+mod unwind;
 
 use anyhow::Result;
 
@@ -28,24 +30,30 @@ pub(crate) enum Section {
     Stacks,
     /// What deep call stacks cost.
     Depth,
+    /// What walking by unwind tables costs.
+    Unwind,
     /// What other tools cost.
     Peers,
     /// What tracer itself needs.
     Own,
+    /// The same for many processes.
+    Many,
     /// Whether its predicted cost is right, on real programs too.
     Programs,
 }
 
 impl Section {
     /// All of them, in this order.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Cost,
         Self::Jemalloc,
         Self::Threads,
         Self::Stacks,
         Self::Depth,
+        Self::Unwind,
         Self::Peers,
         Self::Own,
+        Self::Many,
         Self::Programs,
     ];
 
@@ -57,8 +65,10 @@ impl Section {
             Self::Threads => "threads",
             Self::Stacks => "stacks",
             Self::Depth => "depth",
+            Self::Unwind => "unwind",
             Self::Peers => "peers",
             Self::Own => "own",
+            Self::Many => "many",
             Self::Programs => "programs",
         }
     }
@@ -76,8 +86,10 @@ impl Section {
             Self::Threads => "threads: what each thread loses when there are several",
             Self::Stacks => "stacks: few against many distinct call stacks",
             Self::Depth => "depth: calls below the loop",
+            Self::Unwind => "unwind: stacks by unwind tables and by frame pointers",
             Self::Peers => "peers: other tools on the same process",
             Self::Own => "own: what tracer itself needs",
+            Self::Many => "many: what tracer itself needs for many processes",
             Self::Programs => "programs: predicted against measured cost",
         }
     }
@@ -90,8 +102,10 @@ impl Section {
             Self::Threads => threads::run(arguments),
             Self::Stacks => stacks::run(arguments),
             Self::Depth => depth::run(arguments),
+            Self::Unwind => unwind::run(arguments),
             Self::Peers => peers::run(arguments),
             Self::Own => own::run(arguments),
+            Self::Many => many::run(arguments),
             Self::Programs => programs::run(arguments),
         }
     }

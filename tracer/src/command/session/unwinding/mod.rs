@@ -18,8 +18,6 @@ use crate::target::mappings::{Backing, MappedFile, Mappings};
 
 /// Counting waits this long for tables at most: the stacks before them would be short.
 const PATIENCE: Duration = Duration::from_millis(150);
-/// Nobody waits for the table of a file that is larger.
-const SMALL_BYTES: u64 = 48 << 20;
 
 /// The tables that an image walks by, and whether others are still to come.
 #[derive(Debug, Default)]
@@ -88,11 +86,11 @@ impl Unwinding {
         std::mem::replace(&mut self.seen, finished) != finished
     }
 
-    /// Waits for the tables of all but huge files, for some time.
+    /// Waits for the tables that were asked for, for some time.
     pub(super) fn wait(&self) {
         let deadline = Instant::now() + PATIENCE;
         let mut registry = self.shared.lock();
-        while registry.waits_for_less_than(SMALL_BYTES) {
+        while registry.is_waited_for() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;

@@ -62,8 +62,8 @@ pub(super) struct Registry {
     pub(super) tables: HashMap<TableKey, TableState>,
     /// Not begun yet.
     pub(super) requests: Vec<Request>,
-    /// Being looked at: its length in bytes.
-    pub(super) current: Option<u64>,
+    /// One is being looked at.
+    is_busy: bool,
     /// Files that were looked at so far.
     pub(super) finished: u64,
     clock: u64,
@@ -95,13 +95,13 @@ impl Registry {
     pub(super) fn next_request(&mut self) -> Option<Request> {
         let smallest = self.requests.iter().enumerate().min_by_key(|(_, request)| request.key.1)?;
         let request = self.requests.swap_remove(smallest.0);
-        self.current = Some(request.key.1);
+        self.is_busy = true;
         Some(request)
     }
 
-    /// Whether a file of less than `bytes` is still to be looked at.
-    pub(super) fn waits_for_less_than(&self, bytes: u64) -> bool {
-        self.requests.iter().map(|request| request.key.1).chain(self.current).any(|length| length < bytes)
+    /// Whether a file is still to be looked at.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.is_busy || !self.requests.is_empty()
     }
 
     /// Takes what was found out of a file.
@@ -109,7 +109,7 @@ impl Registry {
         if let Some(known) = self.files.get_mut(&key) {
             known.1 = state;
         }
-        self.current = None;
+        self.is_busy = false;
         self.finished += 1;
     }
 
