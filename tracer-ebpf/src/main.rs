@@ -10,7 +10,7 @@
     unreachable_pub,
     reason = "the attribute macros write a second, undocumented function"
 )]
-#![feature(core_intrinsics)]
+#![feature(core_intrinsics, asm_experimental_arch)]
 
 mod programs;
 

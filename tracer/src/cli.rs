@@ -175,6 +175,9 @@ pub struct TraceArgs {
     /// For the benchmark: look each rule up in its table.
     #[arg(long, hide = true)]
     pub keep_rows: Option<YesNo>,
+    /// For tests: walk as on a kernel without `bpf_loop`.
+    #[arg(long, hide = true)]
+    pub bpf_loop: Option<YesNo>,
     /// For tests: stop the target (SIGSTOP) at one in N samples.
     #[arg(long, hide = true, value_name = "N", default_value_t = 0)]
     pub stop_one_in: u32,

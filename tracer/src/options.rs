@@ -97,6 +97,8 @@ pub struct TraceOptions {
     pub max_unwind_bytes: u64,
     /// Rules are kept by return address; not, for the benchmark.
     pub keep_rows: bool,
+    /// Walk deep stacks with `bpf_loop` if the kernel has it; not, for tests.
+    pub bpf_loop: bool,
     /// Above 0 the target is stopped at one in so many samples: for tests.
     pub stop_one_in: u32,
 }
@@ -157,6 +159,7 @@ pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError>
         unwind: args.unwind,
         max_unwind_bytes: max_unwind_bytes(&args.max_unwind)?,
         keep_rows: args.keep_rows != Some(YesNo::No),
+        bpf_loop: args.bpf_loop != Some(YesNo::No),
         stop_one_in: args.stop_one_in,
     })
 }

@@ -134,6 +134,8 @@ fn program<'a>(ebpf: &'a mut Ebpf, base: &str, kind: Kind) -> Result<&'a mut UPr
         .map_err(|error: ProgramError| load_error(&error))?;
     if program.fd().is_err() {
         program.load().map_err(|error| load_error(&error))?;
+        let verified = program.info().ok().and_then(|info| info.verified_instruction_count());
+        log::debug!("{name}: the kernel's verifier looked at {verified:?} instructions");
     }
     Ok(program)
 }

@@ -78,6 +78,8 @@ pub struct LoadOptions {
     pub by_tables: bool,
     /// Rules are kept by return address.
     pub keep_rows: bool,
+    /// Use `bpf_loop` if the kernel has it.
+    pub bpf_loop: bool,
     /// Above 0 the target is stopped at one in so many samples: for tests.
     pub stop_one_in: u32,
     /// Bytes that unwind tables may take.
@@ -144,6 +146,7 @@ impl Kernel {
             .override_global("LIVE_BUCKETS", &sizes.live_buckets, true)
             .override_global("MAX_STACKS", &options.max_stacks, true)
             .override_global("BY_TABLES", &u32::from(options.by_tables), true)
+            .override_global("HAS_BPF_LOOP", &u32::from(options.bpf_loop && preflight::has_bpf_loop()), true)
             .override_global("KEEP_ROWS", &u32::from(options.keep_rows), true)
             .override_global("STOP_ONE_IN", &options.stop_one_in, true)
             .override_global("WATCH_ALL", &u32::from(options.watch_all), true)

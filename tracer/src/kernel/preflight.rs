@@ -1,6 +1,7 @@
 //! What this kernel and these privileges allow, found out by trying.
 
-use aya::sys::{UProbeMultiFeature, is_uprobe_multi_supported};
+use aya::programs::ProgramType;
+use aya::sys::{BpfHelper, UProbeMultiFeature, is_helper_supported, is_uprobe_multi_supported};
 use procfs::process::Process;
 
 /// Capabilities by their bit (include/uapi/linux/capability.h).
@@ -67,4 +68,11 @@ pub fn return_probe_may_be_a_system_call() -> bool {
     let release = uname.release().to_string_lossy();
     let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
     matches!((numbers.next(), numbers.next()), (Some(6), Some(11..=13)))
+}
+
+/// Whether the kernel has the helper `bpf_loop` (Linux 5.17). One that cannot be asked is taken for one that has not: the
+/// walk is right without it, and less deep.
+#[must_use]
+pub fn has_bpf_loop() -> bool {
+    is_helper_supported(ProgramType::KProbe, BpfHelper::BPF_FUNC_loop).unwrap_or(false)
 }

@@ -55,7 +55,7 @@ impl MappedFile {
 }
 
 /// What stands behind a mapping.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backing {
     /// A file.
     File(Arc<MappedFile>),
@@ -75,7 +75,7 @@ pub enum Backing {
 }
 
 /// One executable range of a process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
     /// First address.
     pub start: u64,
@@ -88,7 +88,7 @@ pub struct Mapping {
 }
 
 /// The executable mappings of a process at one moment, sorted by address.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mappings(Vec<Mapping>);
 
 /// Files that are open, by device, inode and path, shared by all targets.

@@ -13,8 +13,11 @@ use tracer_ebpf::{
     },
 };
 
-use super::Scratch;
+use super::{Scratch, sign_mask};
 use crate::programs::maps::{CODE, KEEP_ROWS, ROWS, TABLES};
+
+/// User addresses lie below (5-level page tables).
+const USER_ADDRESSES: u64 = 1 << 57;
 
 /// A rule, or why there is none: above the bits of a rule.
 pub(super) const NO_MAPPING: u32 = 1 << 24;
@@ -30,13 +33,13 @@ pub(super) fn find_range(scratch: &mut Scratch, slot: *const Slot, address: u64)
     let mut step = MAX_CODE_RANGES.div_ceil(2);
     while step > 0 {
         let middle = (low + step) & MAX_CODE_RANGES;
-        if middle < count
-            && let Some(range) = CODE.get_ptr(first.wrapping_add(middle) & (CODE_RANGES - 1))
-            // SAFETY: a pointer into the map's value.
-            && unsafe { (*range).start } <= address
-        {
-            low = middle;
-        }
+        let Some(range) = CODE.get_ptr(first.wrapping_add(middle) & (CODE_RANGES - 1)) else { return false };
+        // SAFETY: a pointer into the map's value.
+        let start = unsafe { (*range).start };
+        // Arithmetic instead of branches: the verifier would follow each of them. All are below 2^63.
+        let beyond = sign_mask(u64::from(count).wrapping_sub(1).wrapping_sub(u64::from(middle)))
+            | sign_mask((address & (USER_ADDRESSES - 1)).wrapping_sub(start));
+        low += step & !(beyond as u32);
         step /= 2;
     }
     let Some(range) = CODE.get_ptr(first.wrapping_add(low) & (CODE_RANGES - 1)) else { return false };

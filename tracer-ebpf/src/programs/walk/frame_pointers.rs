@@ -88,7 +88,7 @@ fn step(scratch: &mut Scratch, slot: *const Slot) -> bool {
 /// Takes frames as long as nothing is needed but the window and the present range of code: what nearly all
 /// frames need, with all of its state in registers. A frame pointer that is not aligned is not refused here: what it
 /// leads to is cut by user space, as all that no call stands before.
-#[inline(always)]
+#[inline(never)]
 fn run(scratch: &mut Scratch) {
     let base = scratch.base;
     // Offsets in the window: of the frame, and of the end of the one before.

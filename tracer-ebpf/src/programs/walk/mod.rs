@@ -143,6 +143,15 @@ fn keep(scratch: &mut Scratch, address: u64, marks: u64) {
     scratch.count += 1;
 }
 
+/// All ones if the sign bit is set, else 0. In assembly, because the compiler makes a branch of the shift.
+#[inline(always)]
+fn sign_mask(value: u64) -> u64 {
+    let mut mask = value;
+    // SAFETY: a shift of a register.
+    unsafe { core::arch::asm!("{0} s>>= 63", inlateout(reg) mask, options(pure, nomem, nostack)) };
+    mask
+}
+
 impl Scratch {
     /// Fills the record's header; its length in bytes with the frames.
     #[inline(always)]

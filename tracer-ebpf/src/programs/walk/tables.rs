@@ -16,7 +16,7 @@ use tracer_ebpf::{
 };
 
 use super::{
-    FRAME_PLACES, Scratch, code, end, keep,
+    FRAME_PLACES, Scratch, code, end, keep, sign_mask,
     window::{LAST_WORD, fetch},
 };
 use crate::programs::{
@@ -28,8 +28,9 @@ use crate::programs::{
 const FIRST_STEPS: u32 = 1;
 /// Further steps, by `bpf_loop`: each takes one frame at least.
 const MORE_STEPS: u32 = MAX_FRAMES as u32;
-/// The same where the kernel has no `bpf_loop`: what its verifier has patience for.
-const MORE_STEPS_WITHOUT_LOOP: u32 = 16;
+/// The same where the kernel has no `bpf_loop`: what its verifier has patience for. Rules that were looked up are kept, so
+/// that a deep stack is whole when it is met again.
+const MORE_STEPS_WITHOUT_LOOP: u32 = 8;
 /// Frames that [`run`] takes at most.
 const RUN_FRAMES: u32 = 20;
 const _: () = assert!(MAX_FRAMES + RUN_FRAMES as usize <= FRAME_PLACES);
@@ -85,7 +86,7 @@ fn advance(scratch: &mut Scratch, slot: *const Slot) -> bool {
 
 /// Takes frames as long as nothing is needed but the window and rules that are in the cache: what nearly all frames
 /// need, with all of its state in registers. That a rule is there says that the address is code.
-#[inline(always)]
+#[inline(never)]
 fn run(scratch: &mut Scratch) {
     let Some(rows) = ROWS.get_ptr_mut(0) else { return };
     if KEEP_ROWS.load() == 0 || scratch.marks & FRAME_INTERRUPTED != 0 {
@@ -110,7 +111,9 @@ fn run(scratch: &mut Scratch) {
         // SAFETY: the index is less than the array's length.
         let Some(row) = key.rule_in(unsafe { rows.add(key.index).read() }) else { break };
         let Some((is_fp, offset)) = row.plain_cfa() else { break };
-        let cfa = (if is_fp { fp } else { sp }).wrapping_add(offset);
+        // Arithmetic instead of branches: the verifier would follow each of them.
+        let by_fp = sign_mask(u64::from(is_fp) << 63);
+        let cfa = (fp & by_fp | sp & !by_fp).wrapping_add(offset);
         let at = cfa.wrapping_sub(8);
         if at > LAST_WORD || at < sp || at & 7 != 0 {
             break;
@@ -134,7 +137,8 @@ fn run(scratch: &mut Scratch) {
         taken += 1;
         marks = 0;
         sp = cfa;
-        fp = if words == 0 { fp } else { saved_fp.wrapping_sub(base) };
+        let is_same = sign_mask(words.wrapping_sub(1));
+        fp = fp & is_same | saved_fp.wrapping_sub(base) & !is_same;
         pc = return_address;
     }
     (scratch.sp, scratch.fp) = (base.wrapping_add(sp), base.wrapping_add(fp));

@@ -51,6 +51,7 @@ fn trial(name: &'static str, mode: Mode, kind: Kind) -> (Check, bool) {
         max_live: 4096,
         by_tables: true,
         keep_rows: true,
+        bpf_loop: true,
         stop_one_in: 0,
         max_unwind_bytes: 64 << 20,
         mode,

@@ -46,6 +46,8 @@ const FUNCTIONS_PER_TARGET: u32 = 48;
 const TARGETS_SELECTED: u32 = 200;
 /// A cookie has 16 bits for the index.
 const FUNCTIONS_MAX: u32 = 65_536 - calibrate::FUNCTIONS;
+/// Between two looks at the mappings of a process of which nothing is heard.
+const REFRESH: Duration = Duration::from_secs(1);
 /// Processes whose usage is read at a look.
 const USAGES_PER_LOOK: usize = 32;
 
@@ -72,6 +74,9 @@ pub struct Session {
     leaving: Vec<Leaving>,
     /// Whose usage is read next.
     next_usage: usize,
+    /// Whose mappings were read last, and when.
+    next_refresh: usize,
+    refreshed: Instant,
     started: Instant,
     counting_since: Option<(jiff::Timestamp, Instant)>,
     counted: Duration,
@@ -114,6 +119,7 @@ impl Session {
             max_live: options.max_live,
             by_tables: options.unwind == Unwind::Tables,
             keep_rows: options.keep_rows,
+            bpf_loop: options.bpf_loop,
             stop_one_in: options.stop_one_in,
             max_unwind_bytes: options.max_unwind_bytes,
             mode,
@@ -146,6 +152,8 @@ impl Session {
             slots: Slots::new(totals),
             leaving: Vec::new(),
             next_usage: 0,
+            next_refresh: 0,
+            refreshed: Instant::now(),
             started: Instant::now(),
             counting_since: None,
             counted: Duration::ZERO,
@@ -268,6 +276,7 @@ impl Session {
                 }
             }
         }
+        self.refresh_next();
         for _ in 0..self.traced.len().min(USAGES_PER_LOOK) {
             self.next_usage = (self.next_usage + 1) % self.traced.len();
             self.traced[self.next_usage].update_usage();
@@ -281,6 +290,20 @@ impl Session {
                 traced.take_tables(&mut self.kernel, self.unwinding.as_ref());
             }
         }
+    }
+
+    /// Reads the mappings of one process after the other, each about once a second: what is mapped without the loader, and
+    /// what is unmapped, is not noticed otherwise.
+    fn refresh_next(&mut self) {
+        let running: Vec<usize> =
+            (0..self.traced.len()).filter(|&index| self.traced[index].is_running()).collect();
+        let pause = REFRESH / running.len().max(1) as u32;
+        if running.is_empty() || self.refreshed.elapsed() < pause {
+            return;
+        }
+        self.refreshed = Instant::now();
+        self.next_refresh = (self.next_refresh + 1) % running.len();
+        self.refresh_mappings(running[self.next_refresh]);
     }
 
     /// Reads the mappings of a process again.

@@ -190,6 +190,9 @@ impl Traced {
         mappings: Mappings,
     ) {
         let Some(image) = self.images.last_mut().filter(|image| !image.ended) else { return };
+        if mappings == image.mappings {
+            return;
+        }
         unwinding::publish(unwinding, kernel, image.slot, &mappings, &mut image.uses);
         image.mappings = mappings;
         image.addresses = AddressCache::default();
