@@ -46,6 +46,7 @@ pub(super) fn fill(frames: &Frames, code: std::ops::Range<u64>, pages: &mut Page
     if let Some(last) = waiting {
         fill.function(&last, code.end)?;
     }
+    fill.gap_until(code.end)?;
     Ok(fill.seen)
 }
 
@@ -66,9 +67,7 @@ impl Fill<'_> {
         if start >= end {
             return Ok(());
         }
-        if self.end < start {
-            self.pages.set(self.end, Rule::Gap)?;
-        }
+        self.gap_until(start)?;
         self.end = end;
         let bytes = function.entry_len() + function.cie().entry_len();
         self.instruction_bytes += bytes as u64;
@@ -79,6 +78,10 @@ impl Fill<'_> {
             Form::Loaded => self.rows(&self.frames.eh_frame(), function, end),
             Form::Debug => self.rows(&self.frames.debug_frame(), function, end),
         }
+    }
+
+    fn gap_until(&mut self, start: u64) -> Result<(), String> {
+        if self.end < start { self.pages.set(self.end, Rule::Gap) } else { Ok(()) }
     }
 
     fn rows<'a, S: UnwindSection<Reader<'a>>>(

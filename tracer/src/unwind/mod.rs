@@ -10,6 +10,8 @@ mod pack;
 mod pages;
 mod rules;
 mod table;
+#[cfg(test)]
+mod testing;
 mod trampoline;
 
 pub use extents::{Extent, Extents};
