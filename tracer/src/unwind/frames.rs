@@ -107,9 +107,15 @@ impl Frames {
         self.form
     }
 
-    /// Whether every description begins where the index says.
-    pub(super) fn is_index_right(&self) -> bool {
-        self.index.iter().all(|&(start, at)| self.describe(at).is_none_or(|d| d.initial_address() == start))
+    /// Adds what the index leaves out, and takes out what it says wrongly: linkers leave out a function at whose address
+    /// an empty one begins, and a pass over the descriptions ends where the first file's end is marked.
+    pub(super) fn complete(&mut self) {
+        let mut index = std::mem::take(&mut self.index);
+        index.retain(|&(start, at)| self.describe(at).is_some_and(|d| d.initial_address() == start));
+        self.scan();
+        self.index.append(&mut index);
+        self.index.sort_unstable();
+        self.index.dedup();
     }
 
     /// The description at an offset.

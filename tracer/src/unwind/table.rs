@@ -72,9 +72,7 @@ impl UnwindSource {
             None => Frames::debug(image).map_err(|why| format!(".debug_frame: {why}"))?.filter(has_some),
         };
         let Some(mut frames) = found else { return Ok(None) };
-        if !frames.is_index_right() {
-            frames.scan();
-        }
+        frames.complete();
         let span = Span::of(image)?;
         // Whoever needs another library uses that one's trampoline; Go has its own in any case.
         let may_have_trampolines = image.needed().is_empty() || frames.form() == Form::Debug;
@@ -164,3 +162,7 @@ impl UnwindTable {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truth;
+#[cfg(test)]
+mod truth_tests;
