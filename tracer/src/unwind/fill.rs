@@ -9,8 +9,9 @@ use super::rules::{Storage, Unsupported, rule_of};
 
 /// Most rows that are computed: four times what a table of the largest size holds.
 const MAX_ROWS: u64 = 16 << 20;
-/// Most bytes of instructions, with those that descriptions share: the largest browser has some 40 MB.
-const MAX_INSTRUCTION_BYTES: u64 = 128 << 20;
+/// Most bytes of instructions, with those that descriptions share, each time: those of a table of the
+/// largest size take some 40 MB, and a hostile one takes some 100 ns for each byte.
+const MAX_INSTRUCTION_BYTES: u64 = 64 << 20;
 
 /// What has been seen on the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,9 +3,13 @@
 //! It is there in stripped objects too, since the C++ runtime needs it, and it is what this module trusts
 //! instead of symbols. What cannot be read is left out, or said in a row; it is never a panic.
 
+#[cfg(test)]
+mod damage_tests;
 mod extents;
 mod fill;
 mod frames;
+#[cfg(test)]
+mod hostile_tests;
 mod pack;
 mod pages;
 mod rules;

@@ -11,6 +11,9 @@ use crate::elf::Image;
 /// Most bytes of code from the first to the last: what an index of 2 MiB leads to. The largest programs have 300 MB.
 const MAX_SPAN_BYTES: u64 = 1 << 30;
 
+/// End of the addresses that programs have, with 5-level page tables.
+const USER_ADDRESSES: u64 = 1 << 57;
+
 /// The pages from the first to the last that can be executed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Span {
@@ -24,9 +27,9 @@ impl Span {
         let (mut first, mut end) = (u64::MAX, 0);
         for segment in image.segments().iter().filter(|s| s.executable && s.memory_bytes > 0) {
             let segment_end = segment.address.0.checked_add(segment.memory_bytes);
-            let segment_end = segment_end.and_then(|end| end.checked_next_multiple_of(PAGE_BYTES));
+            let segment_end = segment_end.filter(|end| *end <= USER_ADDRESSES);
             let overflow = || format!("its code at {} ends at no address", segment.address);
-            end = end.max(segment_end.ok_or_else(overflow)?);
+            end = end.max(segment_end.ok_or_else(overflow)?.next_multiple_of(PAGE_BYTES));
             first = first.min(segment.address.0 / PAGE_BYTES * PAGE_BYTES);
         }
         match end.checked_sub(first) {

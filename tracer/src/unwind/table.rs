@@ -94,13 +94,8 @@ impl UnwindSource {
     pub fn build(self) -> Result<UnwindTable, String> {
         let Self { frames, span, trampolines } = self;
         let mut pages = Pages::new(&span, trampolines);
-        let Seen { rows: source_rows, mut unsupported } = fill(&frames, span.addresses(), &mut pages)?;
-        let (packer, crowded) = pages.finish()?;
-        unsupported[Unsupported::Crowded as usize] = crowded;
-        let rows = packer.rows();
-        let words = packer.finish()?;
-        let bytes = Bytes(size_of_val(&words[..]) as u64);
-        Ok(UnwindTable { words, span, statistics: Statistics { rows, bytes, source_rows, unsupported } })
+        let seen = fill(&frames, span.addresses(), &mut pages)?;
+        UnwindTable::of_pages(pages, span, seen)
     }
 }
 
@@ -149,6 +144,17 @@ impl UnwindTable {
     #[must_use]
     pub fn row_at(&self, address: ElfVaddr) -> Row {
         self.find(address).or_else(|| Row::pack(0, Rule::Gap)).unwrap_or_default()
+    }
+
+    /// Of pages that are filled.
+    pub(super) fn of_pages(pages: Pages, span: Span, seen: Seen) -> Result<Self, String> {
+        let Seen { rows: source_rows, mut unsupported } = seen;
+        let (packer, crowded) = pages.finish()?;
+        unsupported[Unsupported::Crowded as usize] = crowded;
+        let rows = packer.rows();
+        let words = packer.finish()?;
+        let bytes = Bytes(size_of_val(&words[..]) as u64);
+        Ok(Self { words, span, statistics: Statistics { rows, bytes, source_rows, unsupported } })
     }
 
     fn find(&self, address: ElfVaddr) -> Option<Row> {

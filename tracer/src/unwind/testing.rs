@@ -58,18 +58,45 @@ impl Section {
 
     /// An object with this section, and as many bytes of code.
     pub(super) fn object(&self, code_bytes: usize) -> Image {
-        let name = if self.is_debug { ".debug_frame" } else { ".eh_frame" };
-        object(vec![(name, self.build())], code_bytes)
+        Image::open(file_of(&self.file(code_bytes))).expect("the file is valid")
     }
-}
 
-pub(super) fn object(extra: Vec<(&'static str, Vec<u8>)>, code_bytes: usize) -> Image {
-    let file = Builder { code: vec![0x90; code_bytes], extra, ..Builder::default() }.build();
-    Image::open(file_of(&file)).expect("the file is valid")
+    /// The bytes of the object.
+    pub(super) fn file(&self, code_bytes: usize) -> Vec<u8> {
+        let name = if self.is_debug { ".debug_frame" } else { ".eh_frame" };
+        let extra = vec![(name, self.build())];
+        Builder { code: vec![0x90; code_bytes], extra, ..Builder::default() }.build()
+    }
 }
 
 /// An entry with its length before it, padded by instructions that do nothing.
 fn entry(mut contents: Vec<u8>) -> Vec<u8> {
     contents.resize((contents.len() + 4).next_multiple_of(8) - 4, 0);
     [&(contents.len() as u32).to_le_bytes(), &contents[..]].concat()
+}
+
+/// The generator of G. Marsaglia, "Xorshift RNGs" (2003): the same numbers in every run.
+#[derive(Clone, Debug)]
+pub(super) struct Xorshift(u64);
+
+impl Xorshift {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        // The upper bits are the better ones.
+        (self.next() >> 16) % limit
+    }
+
+    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
 }
