@@ -40,7 +40,7 @@ pub enum CodeKind {
 }
 
 /// Blocks in a chunk of the arena of tables.
-pub const CHUNK_BLOCKS: u32 = 256;
+pub const CHUNK_BLOCKS: u32 = 128;
 /// Chunks of the arena, 1 MiB each.
 pub const MAX_CHUNKS: u32 = 1024;
 

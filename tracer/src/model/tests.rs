@@ -146,7 +146,7 @@ fn stacks_that_are_equal_after_the_cut_are_one_site() {
     let stacks = [
         (1, stack(&[10, 20], StopReason::NoFramePointer)),
         (2, stack(&[10, 20], StopReason::NoFramePointer)),
-        (3, stack(&[10], StopReason::Complete)),
+        (3, stack(&[10], StopReason::FramePointerZero)),
     ];
     let moment =
         moment(Mode::Live, vec![slot(0, true, &[])], vec![site(1, 0, 4), site(2, 0, 6), site(3, 0, 2)]);
@@ -165,7 +165,7 @@ fn stacks_that_are_equal_after_the_cut_are_one_site() {
 #[test]
 fn stack_is_whole_only_if_it_ends_where_threads_start() {
     let ending_in = |module: Option<&str>, frames: usize| {
-        let mut whole = stack(&vec![10; frames], StopReason::Complete);
+        let mut whole = stack(&vec![10; frames], StopReason::FramePointerZero);
         let last = whole.frames.last_mut().expect("there are frames");
         last.place = Place::Elsewhere { module: module.map(Into::into), reason: "made up" };
         whole
@@ -175,6 +175,7 @@ fn stack_is_whole_only_if_it_ends_where_threads_start() {
         let snapshot = snapshot(&[(1, stack)], moment, &Filter::default());
         assert_eq!(snapshot.sites[0].truncated.as_deref(), expect);
     };
+    check(stack(&[10, 20], StopReason::Complete), None);
     check(ending_in(Some("/usr/lib/libc.so.6"), 3), None);
     check(ending_in(Some("/usr/lib/libc.so.6"), 1), Some("no_frame_pointer"));
     check(ending_in(Some("/usr/bin/git"), 3), Some("no_frame_pointer"));

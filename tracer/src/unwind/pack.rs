@@ -33,7 +33,7 @@ impl Packer {
         }
     }
 
-    /// The rows of the next page, 1 to 1024.
+    /// The rows of the next page, 1 to [`BLOCK_WORDS`].
     ///
     /// # Errors
     /// The table has become too large.

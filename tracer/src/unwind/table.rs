@@ -108,7 +108,7 @@ impl UnwindTable {
         UnwindSource::load(image)?.map(UnwindSource::build).transpose()
     }
 
-    /// Blocks of 1024 words: the index, then the rows.
+    /// Blocks of [`BLOCK_WORDS`] words: the index, then the rows.
     #[must_use]
     pub fn words(&self) -> &[u32] {
         &self.words
