@@ -123,7 +123,7 @@ pub(crate) fn walk(scratch: &mut Scratch, slot_index: u32, slot: *const Slot, ca
             tables::walk(scratch, slot, caller.return_address);
         }
     }
-    process::stop_for_comparison();
+    process::stop_for_comparison(slot_index);
     // The same frames with another end are another stack.
     let hash = scratch.hash.frame(scratch.stop).finish();
     Walked { hash, frames: scratch.count as u32, stop: scratch.stop as u32 }
