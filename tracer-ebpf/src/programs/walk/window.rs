@@ -55,8 +55,12 @@ pub(super) fn fetch(scratch: &mut Scratch, address: u64) -> bool {
     if address.wrapping_sub(scratch.base) > LAST_WORD {
         let sp = scratch.sp;
         let near = address.wrapping_sub(BELOW);
-        let from = if near > sp && near < address { near } else { address };
-        if !refill(scratch, sp, from) || address.wrapping_sub(scratch.base) > LAST_WORD {
+        let from = match address.wrapping_sub(sp) {
+            0..=LAST_WORD => sp,
+            _ if near > sp && near < address => near,
+            _ => address,
+        };
+        if !refill(scratch, from, from) || address.wrapping_sub(scratch.base) > LAST_WORD {
             return false;
         }
     }
