@@ -12,7 +12,11 @@ use crate::process::{on_path, privileged, run, say};
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const REFUSAL: &str = "#!/bin/sh\nexit 101\n";
 /// Packages with a service, and its unit.
-const SERVICES: [(&str, &str); 1] = [("redis-server", "redis-server.service")];
+const SERVICES: [(&str, &str); 3] = [
+    ("nginx-light", "nginx.service"),
+    ("postgresql", "postgresql.service"),
+    ("redis-server", "redis-server.service"),
+];
 
 /// While it lives, no installed service starts; when it ends, none of them starts with the machine either.
 pub(crate) struct Silence {
