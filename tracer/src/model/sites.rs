@@ -14,15 +14,17 @@ use crate::mode::Mode;
 use crate::symbolize::{PlaceId, Stack, Symbolizer};
 
 /// The functions that a thread begins in (glibc and musl): a stack that reaches one is whole.
-const THREAD_STARTS: [&str; 8] = [
+const THREAD_STARTS: [&str; 10] = [
     "_start",
     "__libc_start_main",
+    "libc_start_main_stage2",
     "__libc_start_call_main",
     "__libc_start_main_impl",
     "start_thread",
     "clone",
     "clone3",
     "__clone3",
+    "_dl_start_user",
 ];
 /// What `truncated` says of the site that holds what has no stack of its own.
 const NO_STACK: &str = "no_stack";
