@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tracer_ebpf::abi::MAX_FRAMES;
+
 use super::Check;
 use crate::command::session::calibrate;
 use crate::command::session::unwinding::Unwinding;
@@ -32,7 +34,23 @@ pub(super) fn checks() -> (Vec<Check>, bool) {
     };
     let (alloc, alloc_works) = trial("mode alloc", Mode::Alloc, kind);
     let (live, _) = trial("mode live", Mode::Live, kind);
-    (vec![kernel, privileges, multi, alloc, live, seccomp(kind), btf()], alloc_works)
+    (vec![kernel, privileges, multi, alloc, live, stacks(), seccomp(kind), btf()], alloc_works)
+}
+
+/// How stacks are walked here.
+fn stacks() -> Check {
+    let found = format!(
+        "by unwind tables, {MAX_FRAMES} frames at most (x86-64; tracer has them for no other machine yet)"
+    );
+    if preflight::has_bpf_loop() {
+        return works("stacks", found);
+    }
+    let found = format!("{found}; this kernel has no bpf_loop (Linux 5.17)");
+    fails(
+        "stacks",
+        found,
+        "a deep stack is cut when it is met for the first time, and whole when it comes back",
+    )
 }
 
 fn works(name: &'static str, found: String) -> Check {

@@ -17,6 +17,7 @@ use crate::model::snapshot;
 use crate::options::Choice;
 use crate::target::Target;
 use crate::target::mappings::{FileCache, MappedFile, Mappings};
+use crate::unwind::UnwindSource;
 
 /// What was found in a process.
 #[derive(Debug, Serialize)]
@@ -33,6 +34,8 @@ pub(super) struct Evidence {
     allocators: Vec<snapshot::Allocator>,
     /// Debug files that were used, or were not and why.
     notes: Vec<String>,
+    /// Files through whose code stacks are walked by frame pointers, or not at all, and why.
+    without_tables: Vec<String>,
     /// Functions that would not be probed, and why.
     skipped: Vec<String>,
     /// Why nothing can be traced.
@@ -64,6 +67,7 @@ pub(super) fn examine(pid: u32) -> Result<Evidence, Failure> {
         bindings: bindings_of(pid, &mappings, &files),
         allocators: Vec::new(),
         notes: Vec::new(),
+        without_tables: files.iter().filter_map(|file| lacks_table(file)).collect(),
         skipped: Vec::new(),
         refusal: None,
     };
@@ -78,6 +82,16 @@ pub(super) fn examine(pid: u32) -> Result<Evidence, Failure> {
         .err()
         .map(|failure| failure.to_string());
     Ok(evidence)
+}
+
+/// Why a file has no unwind table.
+fn lacks_table(file: &MappedFile) -> Option<String> {
+    let image = Image::open(file.file.try_clone().ok()?);
+    match image.map_err(|error| error.to_string()).and_then(|image| UnwindSource::load(&image)) {
+        Ok(Some(_)) => None,
+        Ok(None) => Some(format!("{}: no frame descriptions, by frame pointers", file.path)),
+        Err(reason) => Some(format!("{}: {reason}", file.path)),
+    }
 }
 
 fn bindings_of(pid: u32, mappings: &Mappings, files: &[Arc<MappedFile>]) -> Vec<Binding> {
@@ -136,6 +150,15 @@ impl Evidence {
                 let _ = writeln!(text, "  {} in {}", allocator.name, allocator.object);
             }
             text.push_str(&probes(allocator));
+        }
+        let _ = writeln!(
+            text,
+            "  stacks: unwind tables for {} of {} mapped files",
+            self.objects.len() - self.without_tables.len(),
+            self.objects.len()
+        );
+        for file in &self.without_tables {
+            let _ = writeln!(text, "    {file}");
         }
         for note in &self.notes {
             let _ = writeln!(text, "  {note}");

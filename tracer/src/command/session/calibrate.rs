@@ -72,16 +72,17 @@ pub(crate) fn measure(
         tables.wait();
         unwinding::publish(unwinding, kernel, SLOT, &mappings, &mut uses);
     }
-    let bare = run();
+    let by_tables = unwinding.is_some();
+    let bare = run(by_tables)?;
     let mut links = kernel.attach(pid, &object.file.file, &entries)?;
     kernel.set_counting(SLOT, true);
-    let entered = run();
+    let entered = run(by_tables)?;
     if mode == Mode::Live {
         links.extend(kernel.attach(pid, &object.file.file, &returns)?);
     }
-    let returned = if mode == Mode::Live { run() } else { entered };
+    let returned = if mode == Mode::Live { run(by_tables)? } else { entered };
     kernel.set_sample_bytes(SLOT, 0);
-    let sampled = run();
+    let sampled = run(by_tables)?;
     kernel.set_counting(SLOT, false);
     links.detach();
     let functions = object.functions(first_total, 0);
@@ -98,14 +99,24 @@ pub(crate) fn measure(
     Ok(Calibration { costs, counted: counts.sizes.iter().sum() })
 }
 
+/// Allocates, then frees, in a thread of its own, whose stack is no deeper than it is meant to be.
+fn run(by_tables: bool) -> Result<Run, Failure> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("tracer-calibrate".to_owned());
+        let started = thread.spawn_scoped(scope, || passes(by_tables));
+        let thread = started.context("failed to start a thread")?;
+        Ok(thread.join().map_err(|_| anyhow::anyhow!("the thread that allocates has panicked"))?)
+    })
+}
+
 /// Allocates, then frees, twice: the first time warms the allocator and the programs up.
-fn run() -> Run {
+fn passes(by_tables: bool) -> Run {
     let mut blocks = Vec::with_capacity(CALLS);
     let mut last = Run { malloc_ns: 0.0, free_ns: 0.0 };
     for _ in 0..2 {
         let started = thread_cpu_time();
         for call in 0..CALLS {
-            blocks.push(deep_stack::allocate(black_box(SIZES[call % SIZES.len()])));
+            blocks.push(deep_stack::allocate(black_box(SIZES[call % SIZES.len()]), by_tables));
         }
         let allocated = thread_cpu_time();
         blocks.clear();

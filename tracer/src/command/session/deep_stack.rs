@@ -1,11 +1,14 @@
-//! A call of malloc from 16 calls deep, as the stack walk sees it: a chain of frame pointers made by hand, because
-//! neither this program nor the standard library need keep any.
+//! A call of malloc from 16 calls deep, as the stack walk sees it: by tables that many calls; by frame pointers a chain
+//! of them made by hand, because neither this program nor the standard library need keep any.
 #![expect(unsafe_code, reason = "sets the frame pointer round a call of malloc")]
 
 use core::arch::asm;
+use std::hint::black_box;
 
 /// Frames of the chain.
 const DEPTH: usize = 16;
+/// Calls that make as many frames, with those of the thread's start.
+const CALLS: usize = 9;
 /// Words from one frame to the next: 48 bytes, as small functions have.
 const FRAME_WORDS: usize = 6;
 
@@ -21,7 +24,23 @@ impl Drop for Block {
 
 /// Allocates `bytes`.
 #[inline(never)]
-pub(super) fn allocate(bytes: usize) -> Block {
+pub(super) fn allocate(bytes: usize, by_tables: bool) -> Block {
+    if by_tables { Block(descend(CALLS, bytes)) } else { behind_frame_pointers(bytes) }
+}
+
+/// Allocates `bytes`, so many calls below this one.
+#[inline(never)]
+fn descend(calls: usize, bytes: usize) -> *mut libc::c_void {
+    match calls {
+        // SAFETY: malloc takes any size.
+        0 => unsafe { libc::malloc(bytes) },
+        // What is done with the result keeps the call from becoming a jump.
+        _ => black_box(descend(black_box(calls - 1), bytes)),
+    }
+}
+
+#[inline(never)]
+fn behind_frame_pointers(bytes: usize) -> Block {
     let mut frames = [0_usize; DEPTH * FRAME_WORDS];
     let base = frames.as_ptr();
     for depth in 0..DEPTH {
@@ -29,7 +48,7 @@ pub(super) fn allocate(bytes: usize) -> Block {
         // SAFETY: the next frame lies in the array; the address of the last one is not used.
         let next = unsafe { base.add(((depth + 1) * FRAME_WORDS).min(frames.len() - 1)) };
         frames[depth * FRAME_WORDS] = if is_last { 0 } else { next as usize };
-        frames[depth * FRAME_WORDS + 1] = allocate as *const () as usize + 1;
+        frames[depth * FRAME_WORDS + 1] = behind_frame_pointers as *const () as usize + 1;
     }
     let block: *mut libc::c_void;
     // SAFETY: malloc keeps the frame pointer, which is given back after it; without `nostack` the stack is aligned
