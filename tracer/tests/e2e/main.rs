@@ -16,6 +16,7 @@ mod debug_files;
 mod exceptions;
 mod family;
 mod fixtures;
+mod frames;
 mod groups;
 mod harness;
 mod inspect;
