@@ -10,6 +10,7 @@ mod lint;
 mod process;
 mod services;
 mod setup;
+mod stacks;
 mod test;
 mod tidy;
 mod toolchain;
@@ -61,6 +62,12 @@ const TASKS: &[Task] = &[
         "",
         "the matrix of allocators: the table of docs/allocators.md",
         allocators::task,
+    ),
+    Task::new(
+        "stacks",
+        "[PROGRAM]",
+        "stacks of Debian's programs under load against gdb's: the long form of the test",
+        stacks::task,
     ),
     Task::new(
         "install",

@@ -34,6 +34,7 @@ mod sampling;
 mod selection;
 mod servants;
 mod shim;
+mod stacks;
 mod survive;
 mod tally;
 mod threads;
