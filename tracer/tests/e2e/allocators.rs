@@ -13,6 +13,7 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::build::system as system_library;
 use self::build::{entries, entries_cpp, path_text, run_path, system};
 use self::cell::{Cell, Sites, check_all};
 use crate::fixtures::{library, source as file};

@@ -106,7 +106,7 @@ pub(crate) fn compile(
 ) -> Result<PathBuf, String> {
     let mut hasher = DefaultHasher::new();
     (compiler, arguments).hash(&mut hasher);
-    let headers = ["fixture.h", "tally.h", "entries.h"].map(source);
+    let headers = ["fixture.h", "tally.h", "entries.h", "chains/chains.h"].map(source);
     let further = arguments.iter().map(PathBuf::from).filter(|path| path.is_file());
     for file in [source_file.to_owned()].into_iter().chain(headers).chain(further) {
         fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?.hash(&mut hasher);

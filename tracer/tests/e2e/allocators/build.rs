@@ -38,7 +38,7 @@ fn program(
 }
 
 /// A file of the system's libraries, or which package brings it.
-pub(super) fn system(file: &str, package: &str) -> Result<String, String> {
+pub(crate) fn system(file: &str, package: &str) -> Result<String, String> {
     let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"];
     let paths = folders.iter().map(|folder| Path::new(folder).join(file));
     let found = paths.into_iter().find(|path| path.exists());
