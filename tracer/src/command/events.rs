@@ -25,6 +25,8 @@ pub enum Event {
     },
     /// A signal came to the tracer.
     Signal(i32),
+    /// Unwind tables are new.
+    Tables,
     /// Nothing, for one tick.
     Tick,
 }
@@ -120,6 +122,15 @@ impl Events {
             self.ends = Some(Ends::start(move |pid| sender.send(Event::Ended { pid }).is_ok())?);
         }
         self.ends.as_ref().map_or(Ok(()), |ends| ends.add(pid, pidfd))
+    }
+
+    /// What says that unwind tables are new.
+    pub fn tables(&self) -> impl Fn() + Send + 'static {
+        let sender = self.sender.clone();
+        // Nobody waits for them any more if the channel is gone.
+        move || {
+            let _ = sender.send(Event::Tables);
+        }
     }
 
     /// Gives an event back, for a later reader.

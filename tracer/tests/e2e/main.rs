@@ -8,6 +8,7 @@ mod allocators;
 mod bad_input;
 mod bad_machine;
 mod bad_objects;
+mod chains;
 mod compare;
 mod containers;
 mod crowd;

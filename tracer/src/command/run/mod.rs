@@ -133,6 +133,7 @@ fn follow(
             Event::Notice(Notice::Exec { tgid, comm }) => newcomers.executed(session, tgid, comm),
             Event::Notice(Notice::Fork { parent, child }) => newcomers.forked(session, parent, child),
             Event::Notice(Notice::Loaded { tgid }) => loads.changed(session, tgid),
+            Event::Tables => session.take_tables(),
             Event::Tick => {}
         }
         if !is_over && pace.is_due() {

@@ -284,7 +284,7 @@ impl Session {
     }
 
     /// Tells the programs of unwind tables that are new.
-    fn take_tables(&mut self) {
+    pub fn take_tables(&mut self) {
         if self.unwinding.as_mut().is_some_and(Unwinding::has_news) {
             for traced in &mut self.traced {
                 traced.take_tables(&mut self.kernel, self.unwinding.as_ref());
@@ -315,6 +315,8 @@ impl Session {
 
     fn refresh_mappings(&mut self, index: usize) {
         let pid = self.traced[index].pid();
+        // What the programs have seen so far is to be found in the mappings that are known.
+        self.drain();
         let Ok(mappings) = Mappings::read(pid, &mut self.files) else { return };
         // A process that is about to be gone has no mappings left: the last ones stay.
         if mappings.iter().next().is_some() {

@@ -21,6 +21,9 @@ impl Session {
     ///
     /// The kernel refuses, or the reader cannot be started.
     pub fn watch_processes(&mut self, events: &Events) -> Result<(), Failure> {
+        if let Some(unwinding) = &self.unwinding {
+            unwinding.tell(events.tables());
+        }
         self.kernel.attach_process_events()?;
         if let Some(ring) = self.kernel.take_process_events() {
             events.take_notices(ring).map_err(anyhow::Error::from)?;

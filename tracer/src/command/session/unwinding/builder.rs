@@ -7,17 +7,26 @@ use crate::elf::Image;
 use crate::kernel::Tables;
 use crate::unwind::{UnwindSource, UnwindTable};
 
-/// How much less the thread is worth than those that trace.
-const NICE: i32 = 5;
-
-/// The registry, and the word that something in it has changed.
-#[derive(Debug, Default)]
+/// The registry, and the word that something in it has changed: for those that wait, and for the session's loop.
+#[derive(Default)]
 pub(super) struct Shared {
     registry: Mutex<Registry>,
     pub(super) changed: Condvar,
+    new: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
 impl Shared {
+    /// Calls this whenever a file was looked at.
+    pub(super) fn tell(&self, new: impl Fn() + Send + 'static) {
+        *self.new.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(new));
+    }
+
+    fn say(&self) {
+        if let Some(new) = &*self.new.lock().unwrap_or_else(PoisonError::into_inner) {
+            new();
+        }
+    }
+
     /// The registry; a thread that has panicked with it left it whole between two statements.
     pub(super) fn lock(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
@@ -28,14 +37,13 @@ impl Shared {
 pub(super) fn start(shared: Arc<Shared>, tables: Tables) -> std::io::Result<()> {
     let mut builder = Builder { shared, tables, generation: 0 };
     std::thread::Builder::new().name("tracer-unwind".to_owned()).spawn(move || {
-        // It builds just as well at the usual priority.
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
         while let Some(request) = builder.wait() {
             let state = builder.look(&request);
             let mut registry = builder.shared.lock();
             registry.finish(request.key, state);
             drop(registry);
             builder.shared.changed.notify_all();
+            builder.shared.say();
         }
     })?;
     Ok(())

@@ -43,6 +43,11 @@ impl Unwinding {
         Ok(Some(Self { shared, seen: 0, vdso: vdso::file().map(Arc::new) }))
     }
 
+    /// Calls this whenever tables are new.
+    pub(crate) fn tell(&self, new: impl Fn() + Send + 'static) {
+        self.shared.tell(new);
+    }
+
     /// Tells the programs which code a slot has, and asks for the tables that it lacks.
     fn publish(&self, kernel: &mut Kernel, slot: u32, mappings: &Mappings, uses: &mut Uses) {
         let mut registry = self.shared.lock();
@@ -155,7 +160,12 @@ impl Uses {
                 (Known::NoTable, Vec::new())
             }
             FileState::FramePointers => (Known::FramePointers, Vec::new()),
-            FileState::Failed(_) | FileState::NoRoom => (Known::NoTable, Vec::new()),
+            FileState::Failed(_) => (Known::NoTable, Vec::new()),
+            FileState::NoRoom => {
+                // Another may leave.
+                self.waits = true;
+                (Known::NoTable, Vec::new())
+            }
         }
     }
 }

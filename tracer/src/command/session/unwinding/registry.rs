@@ -126,6 +126,11 @@ impl Registry {
     pub(super) fn release(&mut self, key: TableKey) {
         if let Some(table) = self.tables.get_mut(&key) {
             table.users = table.users.saturating_sub(1);
+            if table.users == 0 {
+                // It may make room for those that found none: they are asked for again.
+                self.files.retain(|_, (_, state)| *state != FileState::NoRoom);
+                self.finished += 1;
+            }
         }
     }
 
