@@ -104,7 +104,7 @@ pub fn frame_pointer_step(
     if fp == 0 {
         return Err(Stop::FramePointerZero);
     }
-    if fp < from.sp || fp - from.sp > MAX_FRAME_BYTES || fp & 7 != 0 {
+    if fp < from.sp || fp - from.sp > MAX_FRAME_BYTES || fp & 7 != 0 || fp >= USER_ADDRESSES {
         return Err(Stop::NoFramePointer);
     }
     let pc = read(fp.wrapping_add(8)).ok_or(Stop::ReadFault)?;

@@ -16,7 +16,8 @@ use crate::tally::{assert_exact, traced};
 const WIDTH: usize = 320;
 const STACKS: usize = 100_000;
 
-/// The functions on a stack as long as they are the program's own, leaf first; then only others may follow.
+/// The functions on a stack as long as they are the program's own, leaf first; then only others may follow, and where the
+/// program starts.
 fn own_names(site: &CallSite, exe: &str) -> String {
     let is_own = |frame: &&Arc<Frame>| frame.module.as_deref() == Some(exe);
     let own = site.frames.iter().take_while(is_own).filter(|frame| !frame.inlined);
@@ -25,7 +26,8 @@ fn own_names(site: &CallSite, exe: &str) -> String {
         let separator = if names.is_empty() { "" } else { ";" };
         write!(names, "{separator}{}", frame.function.as_deref().unwrap_or("?")).expect("a string grows");
     }
-    if site.frames.iter().skip_while(is_own).any(|frame| is_own(&frame)) {
+    let is_start = |frame: &&Arc<Frame>| frame.function.as_deref() == Some("_start");
+    if site.frames.iter().skip_while(is_own).any(|frame| is_own(&frame) && !is_start(&frame)) {
         names.push_str(";(a stranger in between)");
     }
     names
