@@ -17,7 +17,7 @@ use crate::kernel::Kernel;
 use crate::target::mappings::{Backing, MappedFile, Mappings};
 
 /// Counting waits this long for tables at most: the stacks before them would be short.
-const PATIENCE: Duration = Duration::from_millis(150);
+const PATIENCE: Duration = Duration::from_millis(60);
 
 /// The tables that an image walks by, and whether others are still to come.
 #[derive(Debug, Default)]
