@@ -31,7 +31,6 @@ pub struct Tables {
     chunks: Vec<(MapData, Table<Block>)>,
     free: Runs,
     max_chunks: u32,
-    used_blocks: u32,
 }
 
 impl Tables {
@@ -45,21 +44,7 @@ impl Tables {
             chunks: Vec::new(),
             free: Runs::new(0),
             max_chunks: limit_bytes.div_ceil(chunk_bytes).min(MAX_CHUNKS.into()) as u32,
-            used_blocks: 0,
         })
-    }
-
-    /// Bytes that all tables may take.
-    #[must_use]
-    pub fn limit_bytes(&self) -> u64 {
-        u64::from(self.max_chunks) * u64::from(CHUNK_BLOCKS) * BLOCK_BYTES
-    }
-
-    /// Bytes that they take now, and bytes of the chunks that were made for them.
-    #[must_use]
-    pub fn used_bytes(&self) -> (u64, u64) {
-        let chunks = self.chunks.len() as u64 * u64::from(CHUNK_BLOCKS);
-        (u64::from(self.used_blocks) * BLOCK_BYTES, chunks * BLOCK_BYTES)
     }
 
     /// Writes a table, whose length is whole blocks; `None` if there is no room for it.
@@ -76,7 +61,6 @@ impl Tables {
                 None => self.add_chunk()?,
             }
         };
-        self.used_blocks += blocks;
         for (at, words) in (block..).zip(words.chunks(BLOCK_WORDS)) {
             let (_, chunk) = &self.chunks[(at / CHUNK_BLOCKS) as usize];
             for (pair, offset) in words.chunks(2).zip((0..).step_by(8)) {
@@ -101,7 +85,6 @@ impl Tables {
             self.outer.set(0, first, 0).map_err(|error| map_error("TABLES", &error))?;
         }
         self.free.give_back(placed.block, placed.blocks);
-        self.used_blocks -= placed.blocks;
         Ok(())
     }
 

@@ -108,18 +108,16 @@ impl Unwinding {
     /// What readers of a report should know.
     pub(super) fn notes(&self) -> Vec<String> {
         let registry = self.shared.lock();
-        let mut notes: Vec<String> = registry
-            .failures()
-            .map(|(path, state)| match state {
-                FileState::NoRoom => {
-                    format!("no room for the unwind table of {path}: stacks end there. Raise --max-unwind")
-                }
-                FileState::Failed(reason) => {
-                    format!("no unwind table for {path}: {reason}; stacks end there")
-                }
-                _ => String::new(),
-            })
-            .collect();
+        let note = |(path, state): (&str, &FileState)| match state {
+            FileState::NoRoom => {
+                Some(format!("no room for the unwind table of {path}: stacks end there. Raise --max-unwind"))
+            }
+            FileState::Failed(reason) => {
+                Some(format!("no unwind table for {path}: {reason}; stacks end there"))
+            }
+            FileState::Asked | FileState::Table { .. } | FileState::FramePointers => None,
+        };
+        let mut notes: Vec<String> = registry.files().filter_map(note).collect();
         notes.sort();
         notes
     }

@@ -144,13 +144,9 @@ impl Registry {
         Some(table.placed)
     }
 
-    /// Why files have no table, each reason with the path of a file.
-    pub(super) fn failures(&self) -> impl Iterator<Item = (&str, &FileState)> {
-        let failed = |state: &FileState| matches!(state, FileState::Failed(_) | FileState::NoRoom);
-        self.files
-            .values()
-            .filter(move |(_, state)| failed(state))
-            .map(|(file, state)| (file.path.as_str(), state))
+    /// All files, by their path.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &FileState)> {
+        self.files.values().map(|(file, state)| (file.path.as_str(), state))
     }
 }
 
