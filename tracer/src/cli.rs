@@ -117,15 +117,15 @@ pub struct TraceArgs {
     /// targets]
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
-    /// How soon a process that newly matches is attached to; how often a live view is drawn anew (a later version
-    /// brings one)
-    #[arg(long, value_name = "TIME", default_value = "1s")]
-    pub interval: String,
+    /// How often the live view is drawn anew; given with a table on stdout, one is printed as often. Also how soon a process
+    /// that newly matches is attached to [default: 1s]
+    #[arg(long, value_name = "TIME")]
+    pub interval: Option<String>,
     /// Rows of the table
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub top: usize,
-    /// What goes to stdout
-    #[arg(long, value_name = "table|json|pprof|folded|svg")]
+    /// What goes to stdout [default: table; where `attach` has a terminal tui, the live view]
+    #[arg(long, value_name = "tui|table|json|pprof|folded|svg")]
     pub format: Option<String>,
     /// Write to a file, in the format of its suffix (.json .pb.gz .folded .svg .txt) or of --format; may be given several times
     #[arg(short, long = "output", value_name = "FILE")]
@@ -160,6 +160,9 @@ pub struct TraceArgs {
     /// Trace children too [default: no for attach, yes for run]
     #[arg(long, value_name = "yes|no")]
     pub follow_forks: Option<YesNo>,
+    /// Tell call sites apart by the name of their thread too
+    #[arg(long)]
+    pub by_thread: bool,
     /// Call stacks kept apart (216 bytes of kernel memory each)
     #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
     pub max_stacks: u32,
@@ -234,9 +237,9 @@ pub enum YesNo {
 pub struct ViewArgs {
     /// File that `attach` or `run` wrote
     pub file: PathBuf,
-    /// What goes to stdout
-    #[arg(long, value_name = "table|json|pprof|folded|svg", default_value = "table")]
-    pub format: String,
+    /// What goes to stdout [default: tui on a terminal, else table]
+    #[arg(long, value_name = "tui|table|json|pprof|folded|svg")]
+    pub format: Option<String>,
     /// Rows of the table
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub top: usize,

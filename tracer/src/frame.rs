@@ -1,5 +1,7 @@
 //! One function on a stack, as every view shows it and as JSON holds it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 /// One function on a stack.
@@ -24,3 +26,7 @@ pub struct Frame {
     /// Why there is no function name.
     pub reason: Option<String>,
 }
+
+/// A call stack or a part of one, leaf first. Shared: most stacks pass the same functions, and each snapshot of a run has
+/// the same stacks.
+pub type Frames = Arc<[Arc<Frame>]>;

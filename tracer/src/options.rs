@@ -16,7 +16,7 @@ use crate::model::snapshot::Dimension;
 use crate::target::mappings::{MappedFile, Mappings};
 use crate::target::selection::Rules;
 use crate::units::Bytes;
-use crate::view::Format;
+use crate::view::{Format, tui};
 
 /// A file to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,15 @@ pub struct Output {
     pub path: PathBuf,
     /// What.
     pub format: Format,
+}
+
+/// What stdout shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdout {
+    /// The live view.
+    Live,
+    /// A report in a format.
+    Report(Format),
 }
 
 /// Which object's allocator to trace.
@@ -70,7 +79,9 @@ pub struct TraceOptions {
     /// Rows of the table.
     pub top: usize,
     /// What goes to stdout, where stdout is ours.
-    pub stdout: Option<Format>,
+    pub stdout: Option<Stdout>,
+    /// A table goes to stdout each interval, not only at the end.
+    pub repeats: bool,
     /// Files to write.
     pub outputs: Vec<Output>,
     /// Sorts and weighs.
@@ -95,6 +106,8 @@ pub struct TraceOptions {
     pub unwind: Unwind,
     /// Bytes that unwind tables may take.
     pub max_unwind_bytes: u64,
+    /// Call sites are told apart by the name of their thread too.
+    pub by_thread: bool,
     /// Rules are kept by return address; not, for the benchmark.
     pub keep_rows: bool,
     /// Walk deep stacks with `bpf_loop` if the kernel has it; not, for tests.
@@ -121,7 +134,12 @@ pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError>
     let mode = mode(&args.mode)?;
     let sample_bytes = sample_bytes(&args.sample_bytes)?;
     refuse_what_is_not_there(args)?;
-    let format = args.format.as_deref().map(|name| format(name, "--format")).transpose()?;
+    let is_terminal = !is_run && tui::is_there();
+    let stdout = stdout(args.format.as_deref(), is_terminal)?;
+    let format = match stdout {
+        Stdout::Report(format) if args.format.is_some() => Some(format),
+        Stdout::Report(_) | Stdout::Live => None,
+    };
     let outputs = outputs(&args.output, format)?;
     if is_run && outputs.is_empty() && format.is_some_and(|format| format != Format::Table) {
         return wrong("--format needs -o FILE with `run`: stdout belongs to CMD");
@@ -134,10 +152,11 @@ pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError>
         mode,
         sample_bytes,
         duration: args.duration.as_deref().map(|text| duration(text, "--duration")).transpose()?,
-        interval: duration(&args.interval, "--interval")?,
+        interval: duration(args.interval.as_deref().unwrap_or("1s"), "--interval")?,
         top: args.top,
         // With one -o, --format says what goes into the file.
-        stdout: if outputs.len() == 1 && format.is_some() { None } else { format.or(Some(Format::Table)) },
+        stdout: if outputs.len() == 1 && format.is_some() { None } else { Some(stdout) },
+        repeats: args.interval.is_some() && stdout == Stdout::Report(Format::Table),
         outputs,
         dimension,
         filter: Filter {
@@ -158,6 +177,7 @@ pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError>
         max_live: args.max_live,
         unwind: args.unwind,
         max_unwind_bytes: max_unwind_bytes(&args.max_unwind)?,
+        by_thread: args.by_thread,
         keep_rows: args.keep_rows != Some(YesNo::No),
         bpf_loop: args.bpf_loop != Some(YesNo::No),
         stop_one_in: args.stop_one_in,
@@ -241,21 +261,27 @@ fn sample_bytes(text: &str) -> Result<u64, UsageError> {
     }
 }
 
-/// A format's name.
+/// What `--format` asks for; `is_terminal` is whether stdout can show the live view.
 ///
 /// # Errors
 ///
-/// It is unknown, or not there yet.
-pub fn format(text: &str, flag: &str) -> Result<Format, UsageError> {
-    match text {
-        "table" => Ok(Format::Table),
-        "json" => Ok(Format::Json),
-        "pprof" => Ok(Format::Pprof),
-        "folded" => Ok(Format::Folded),
-        "svg" => Ok(Format::Svg),
-        "tui" => wrong(format!("{flag} tui is not there yet: a later version brings it. Use table")),
-        _ => wrong(format!("{flag} {text} is unknown: it is table, json, pprof, folded or svg")),
-    }
+/// It is unknown, or not to be had here.
+pub fn stdout(format: Option<&str>, is_terminal: bool) -> Result<Stdout, UsageError> {
+    Ok(match format {
+        None if is_terminal => Stdout::Live,
+        None | Some("table") => Stdout::Report(Format::Table),
+        Some("json") => Stdout::Report(Format::Json),
+        Some("pprof") => Stdout::Report(Format::Pprof),
+        Some("folded") => Stdout::Report(Format::Folded),
+        Some("svg") => Stdout::Report(Format::Svg),
+        Some("tui") if is_terminal => Stdout::Live,
+        Some("tui") => return wrong("--format tui needs stdout to be a terminal that is ours. Use table"),
+        Some(text) => {
+            return wrong(format!(
+                "--format {text} is unknown: it is tui, table, json, pprof, folded or svg"
+            ));
+        }
+    })
 }
 
 fn outputs(paths: &[PathBuf], format: Option<Format>) -> Result<Vec<Output>, UsageError> {

@@ -73,6 +73,34 @@ impl fmt::Display for Count {
     }
 }
 
+/// A change of a number of bytes; prints with its sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BytesChange(pub i64);
+
+impl fmt::Display for BytesChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}{}", sign(self.0), Bytes(self.0.unsigned_abs())))
+    }
+}
+
+/// A change of a count; prints with its sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CountChange(pub i64);
+
+impl fmt::Display for CountChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}{}", sign(self.0), Count(self.0.unsigned_abs())))
+    }
+}
+
+const fn sign(change: i64) -> &'static str {
+    match change {
+        0 => "",
+        1.. => "+",
+        _ => "-",
+    }
+}
+
 /// A duration that prints with its two largest units: `1h 5m`, `12.3s`, `450ms`, `20us`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Age(pub Duration);
@@ -83,7 +111,7 @@ impl fmt::Display for Age {
         let whole = self.0.as_secs();
         let text = match seconds {
             s if s < 1e-3 => format!("{:.0}us", s * 1e6),
-            s if s < 1.0 => format!("{:.0}ms", s * 1e3),
+            s if s < 0.9995 => format!("{:.0}ms", s * 1e3),
             s if s < 60.0 => format!("{s:.1}s"),
             s if s < 3600.0 => format!("{}m {}s", whole / 60, whole % 60),
             s if s < 86400.0 => format!("{}h {}m", whole / 3600, whole / 60 % 60),
@@ -123,12 +151,31 @@ mod tests {
     }
 
     #[test]
+    fn changes_print_with_their_sign() {
+        let check = |change, bytes: &str, count: &str| {
+            assert_eq!(
+                (BytesChange(change).to_string(), CountChange(change).to_string()),
+                (bytes.into(), count.into())
+            );
+        };
+        for (change, bytes, count) in [
+            (0, "0 B", "0"),
+            (1_258_291, "+1.20 MiB", "+1,258,291"),
+            (-3, "-3 B", "-3"),
+            (i64::MIN, "-8.00 EiB", "-9,223,372,036,854,775,808"),
+        ] {
+            check(change, bytes, count);
+        }
+    }
+
+    #[test]
     fn ages_print_with_their_largest_units() {
         let check =
             |seconds, expect: &str| assert_eq!(Age(Duration::from_secs_f64(seconds)).to_string(), expect);
         for (seconds, expect) in [
             (0.000_02, "20us"),
             (0.45, "450ms"),
+            (0.9996, "1.0s"),
             (12.34, "12.3s"),
             (65.0, "1m 5s"),
             (3900.0, "1h 5m"),

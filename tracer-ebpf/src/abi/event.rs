@@ -92,8 +92,10 @@ pub struct StackEvent {
     pub frames: u32,
     /// A [`StopReason`].
     pub stop: u32,
-    /// Explicit padding.
-    pub _reserved: u32,
+    /// Index of the totals of the function that was called.
+    pub function: u32,
+    /// The name of the thread, where stacks are told apart by it; else 0.
+    pub thread: [u64; COMM_BYTES / 8],
 }
 
 /// Bytes of a task's name in the kernel, the last one 0 (`TASK_COMM_LEN`).
@@ -111,4 +113,4 @@ pub struct ExecEvent {
 
 const _: () = assert!(size_of::<EventHeader>() == 16);
 const _: () = assert!(size_of::<ExecEvent>() == 32);
-const _: () = assert!(size_of::<StackEvent>() == 32);
+const _: () = assert!(size_of::<StackEvent>() == 48);

@@ -122,6 +122,10 @@ pub(crate) static NEVER: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub(crate) static BY_TABLES: Global<u32> = Global::new(1);
 
+/// 1 if stacks are told apart by the name of their thread too.
+#[unsafe(no_mangle)]
+pub(crate) static BY_THREAD: Global<u32> = Global::new(0);
+
 /// 1 if rules are kept by return address, 0 if each is looked up in its table: what the benchmark compares.
 #[unsafe(no_mangle)]
 pub(crate) static KEEP_ROWS: Global<u32> = Global::new(1);

@@ -5,7 +5,7 @@ use aya_ebpf::{
     helpers::{
         bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_prandom_u32, bpf_ktime_get_ns,
         bpf_probe_read_kernel,
-        generated::{bpf_send_signal, bpf_send_signal_thread},
+        generated::{self, bpf_send_signal, bpf_send_signal_thread},
     },
     programs::{ProbeContext, RawTracePointContext},
 };
@@ -36,6 +36,13 @@ fn current_tgid() -> u32 {
 #[inline(always)]
 fn watches_all() -> bool {
     WATCH_ALL.load() != 0
+}
+
+/// The name of the current thread.
+#[inline(always)]
+pub(crate) fn thread_name(name: &mut [u64; COMM_BYTES / 8]) {
+    // SAFETY: the helper fills exactly so many bytes. It fails for a kernel thread without a task only.
+    unsafe { generated::bpf_get_current_comm(name.as_mut_ptr().cast(), COMM_BYTES as u32) };
 }
 
 /// A followed process's notice wakes its reader at once, a stranger's only if the reader has seen all before it.

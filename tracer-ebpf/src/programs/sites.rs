@@ -179,7 +179,7 @@ fn settle(word: *mut u64, check: u64) -> bool {
 /// The frames cross the ring buffer once; twice at most if two CPUs meet a new stack at one moment.
 #[inline(always)]
 fn send(scratch: &mut Scratch, cookie: &Cookie, tgid: u32, walked: &Walked) -> Result<(), Counter> {
-    let bytes = scratch.seal(u32::from(cookie.slot), tgid, walked);
+    let bytes = scratch.seal(cookie, tgid, walked);
     // SAFETY: `bytes` covers the header and at most `MAX_FRAMES` of the frames that follow it in `Scratch`.
     let sent = unsafe {
         bpf_ringbuf_output(
@@ -204,7 +204,7 @@ pub(crate) fn of_caller<C: EbpfContext>(
 ) -> Option<Site> {
     let found = match scratch {
         Some(scratch) => {
-            let walked = walk::walk(scratch, u32::from(cookie.slot), slot, caller);
+            let walked = walk::walk(scratch, cookie, slot, caller);
             find(scratch, cookie, slot, &walked)
         }
         None => Err(Counter::ScratchBusy),

@@ -38,7 +38,7 @@ pub(crate) fn seen(quantity: Quantity, before: Option<&CallSite>, after: Option<
     let (value, error) = number(quantity, after)?;
     match quantity {
         Quantity::InuseBytes | Quantity::InuseObjects => {
-            let intervals = after.interval_95?;
+            let intervals = after.interval_95.as_ref()?;
             let interval = match quantity {
                 Quantity::InuseBytes => intervals.inuse_bytes,
                 _ => intervals.inuse_objects,

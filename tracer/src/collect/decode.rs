@@ -49,6 +49,10 @@ pub struct NewStack {
     pub addresses: Vec<FrameAddress>,
     /// Why it ends there.
     pub stop: StopReason,
+    /// Index of the totals of the function that was called.
+    pub function: u32,
+    /// The name of the thread, where stacks are told apart by it.
+    pub thread: Option<Comm>,
 }
 
 const HEADER_BYTES: usize = size_of::<tracer_ebpf::abi::EventHeader>();
@@ -78,7 +82,15 @@ pub fn stack(record: &[u8]) -> Option<NewStack> {
     let bytes = record.get(STACK_BYTES..STACK_BYTES + frames.checked_mul(8)?)?;
     let addresses =
         bytes.as_chunks().0.iter().map(|chunk| FrameAddress::of(u64::from_ne_bytes(*chunk))).collect();
-    Some(NewStack { key: header.value, slot: u32_at(record, HEADER_BYTES)?, addresses, stop })
+    let thread = record.get(HEADER_BYTES + 16..STACK_BYTES)?;
+    Some(NewStack {
+        key: header.value,
+        slot: u32_at(record, HEADER_BYTES)?,
+        addresses,
+        stop,
+        function: u32_at(record, HEADER_BYTES + 12)?,
+        thread: (thread[0] != 0).then(|| Comm::of(thread)),
+    })
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -99,9 +111,10 @@ mod tests {
             bytes.extend(word.to_ne_bytes());
         }
         bytes.extend(0xabcd_u64.to_ne_bytes());
-        for word in [5, frames, stop, 0] {
+        for word in [5, frames, stop, 9] {
             bytes.extend(word.to_ne_bytes());
         }
+        bytes.extend(b"worker\0\0\0\0\0\0\0\0\0\0");
         for address in addresses {
             bytes.extend(address.to_ne_bytes());
         }
@@ -118,6 +131,8 @@ mod tests {
                 FrameAddress { address: 0x7fff_0000_0001, interrupted: true, by_pointer: false },
             ],
             stop: StopReason::NoFramePointer,
+            function: 9,
+            thread: Some(Comm::of(b"worker")),
         };
         let addresses = [0x1000 | FRAME_BY_POINTER, 0x7fff_0000_0001 | FRAME_INTERRUPTED];
         assert_eq!(stack(&record(1, 2, 2, &addresses)), Some(expect));

@@ -3,6 +3,8 @@
 pub mod decode;
 pub mod notices;
 
+use std::ops::Range;
+
 use tracer_ebpf::abi::{Counter, SiteRecord, SiteSpread, Sums, Variances};
 use tracer_ebpf::histogram::{LIFETIME_BUCKETS, SIZE_BUCKETS};
 
@@ -112,11 +114,15 @@ pub fn stacks(kernel: &mut Kernel, most_bytes: u64) -> Batch {
     batch
 }
 
-/// Reads the counts of all sites that have any.
+/// Reads the counts of all sites that have any; `was_sampled` is whether any of them may be an estimate.
 #[must_use]
-pub fn sites(kernel: &Kernel) -> Vec<SiteCounts> {
+pub fn sites(kernel: &Kernel, was_sampled: bool) -> Vec<SiteCounts> {
     let counted = |(_, record, _): &(u32, SiteRecord, SiteSpread)| record.allocated.objects_q16 > 0;
-    kernel.sites().filter(counted).map(|(index, record, spread)| site(index, &record, &spread)).collect()
+    kernel
+        .sites(was_sampled)
+        .filter(counted)
+        .map(|(index, record, spread)| site(index, &record, &spread))
+        .collect()
 }
 
 fn site(index: u32, record: &SiteRecord, spread: &SiteSpread) -> SiteCounts {
@@ -134,15 +140,15 @@ fn site(index: u32, record: &SiteRecord, spread: &SiteSpread) -> SiteCounts {
     }
 }
 
-/// Reads all live blocks, one after the other: for a report, not for every refresh.
-pub fn live_blocks(kernel: &Kernel) -> impl Iterator<Item = LiveBlock> {
+/// Reads the live blocks of some buckets, one after the other.
+pub fn live_blocks(kernel: &Kernel, buckets: Range<u32>) -> impl Iterator<Item = LiveBlock> {
     let block = |block: tracer_ebpf::abi::LiveBlock| LiveBlock {
         site: block.site,
         interval: block.interval,
         size_bytes: block.size_bytes,
         born_ns: block.born_ns,
     };
-    kernel.live_blocks().map(block)
+    kernel.live_blocks(buckets).map(block)
 }
 
 /// Reads the totals of one slot, summed over the CPUs. `functions` are the indices of its functions' totals, and whether

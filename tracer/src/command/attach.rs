@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::events::{Event, Events, Signalled};
+use super::live::Wish;
 use super::loads::Loads;
 use super::messages::Messages;
 use super::newcomers::Newcomers;
 use super::pace::Pace;
+use super::refresh::Refresh;
 use super::session::Session;
 use super::{Failure, descriptors, output};
 use crate::cli::AttachArgs;
@@ -16,6 +18,7 @@ use crate::kernel::preflight;
 use crate::options::{self, TraceOptions};
 use crate::target::Target;
 use crate::target::selection::Selection;
+use crate::view::words;
 
 /// How often the processes are looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -37,7 +40,11 @@ pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
     let mut session = Session::open(&options, &targets, messages)?;
     let mut newcomers = Newcomers::new(Selection::new(rules), options.follow_forks);
     start(&mut session, targets, &mut newcomers, &mut events, messages)?;
-    follow(&mut session, &options, &mut newcomers, &mut events, messages);
+    let mut refresh = Refresh::open(&mut session, &options, &events)?;
+    let followed = follow(&mut session, &options, &mut newcomers, &mut events, &mut refresh, messages);
+    let was_live = refresh.is_live();
+    refresh.close()?;
+    followed?;
     newcomers.give_up(&mut session);
     if !session.has_counted() {
         let nobody = || Failure::NotFound("no process matched until tracer was stopped".to_owned());
@@ -45,11 +52,22 @@ pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
     }
     session.stop();
     session.detach();
-    session.calibrate();
+    if was_live {
+        messages.warn(&words::summary(&session.glance(&options)?));
+        if options.outputs.is_empty() {
+            return Ok(());
+        }
+    } else {
+        session.calibrate();
+    }
     let progress = messages.spinner("reading symbols");
     let snapshot = session.snapshot(&options)?;
     drop(progress);
-    output::report(&snapshot, &options, true, messages)
+    output::report(&snapshot, &options, true, messages)?;
+    for output in options.outputs.iter().filter(|_| was_live) {
+        messages.warn(&format!("wrote {}", output.path.display()));
+    }
+    Ok(())
 }
 
 /// Attaches to all that are there, then counts.
@@ -88,20 +106,26 @@ fn follow(
     options: &TraceOptions,
     newcomers: &mut Newcomers,
     events: &mut Events,
+    refresh: &mut Refresh,
     messages: &Messages,
-) {
+) -> Result<(), Failure> {
     let mut since = session.has_counted().then(Instant::now);
     let mut pace = Pace::new(LOOK);
     let mut loads = Loads::default();
-    let progress = messages.countdown(options.duration);
-    while newcomers.is_open() || !session.all_ended() {
+    let progress = (!refresh.is_live()).then(|| messages.countdown(options.duration));
+    // The last picture of what has ended stays until the user has seen it.
+    while refresh.is_live() || newcomers.is_open() || !session.all_ended() {
         let elapsed = since.map_or(Duration::ZERO, |since| since.elapsed());
         let left = options.duration.map_or(Duration::MAX, |duration| duration.saturating_sub(elapsed));
         if left.is_zero() {
             break;
         }
-        match events.next(left.min(pace.wait()).min(newcomers.wait())) {
-            Event::Signal(_) => break,
+        match events.next(left.min(pace.wait()).min(newcomers.wait()).min(refresh.wait())) {
+            Event::Signal(_) | Event::Wish(Wish::Quit) => break,
+            Event::Wish(Wish::SampleBytes(bytes)) => {
+                session.set_sample_bytes(bytes);
+                refresh.soon();
+            }
             Event::Ended { pid } => {
                 session.ended(pid, "ended");
                 newcomers.ended(pid);
@@ -125,6 +149,14 @@ fn follow(
             messages.detail("counting");
             since = Some(Instant::now());
         }
-        progress.at(elapsed);
+        if refresh.is_live() && !newcomers.is_open() && session.all_ended() && !session.is_stopped() {
+            session.stop();
+            refresh.soon();
+        }
+        refresh.round(session, options)?;
+        if let Some(progress) = &progress {
+            progress.at(elapsed);
+        }
     }
+    Ok(())
 }

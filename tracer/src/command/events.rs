@@ -10,6 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use super::ends::Ends;
+use super::live::{self, Wish};
 use crate::collect::notices::{self, Notice};
 use crate::kernel::NoticeRing;
 
@@ -27,6 +28,8 @@ pub enum Event {
     Signal(i32),
     /// Unwind tables are new.
     Tables,
+    /// The user of the live view wants something.
+    Wish(Wish),
     /// Nothing, for one tick.
     Tick,
 }
@@ -83,6 +86,7 @@ impl Events {
             for signal in signals.forever() {
                 stops += u32::from(meaning == Signalled::Stop);
                 if stops > 1 {
+                    live::give_back_terminal();
                     // The probes are file descriptors: they end with the process.
                     std::process::exit(INTERRUPTED);
                 }
@@ -131,6 +135,12 @@ impl Events {
         move || {
             let _ = sender.send(Event::Tables);
         }
+    }
+
+    /// Where the live view sends what its user wants.
+    #[must_use]
+    pub fn sender(&self) -> Sender<Event> {
+        self.sender.clone()
     }
 
     /// Gives an event back, for a later reader.

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -103,9 +104,46 @@ impl Drop for Progress {
     }
 }
 
+/// What was said while the terminal was the live view's: the lines, and how many of them it has shown.
+static HELD: Mutex<Option<(Vec<String>, usize)>> = Mutex::new(None);
+
+fn lines() -> MutexGuard<'static, Option<(Vec<String>, usize)>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Holds what is said from now on back: the terminal shows something else.
+pub(super) fn hold() {
+    lines().get_or_insert_default();
+}
+
+/// Whether what is said is held back.
+pub(super) fn is_holding() -> bool {
+    lines().is_some()
+}
+
+/// Something that was held back and not shown yet.
+pub(super) fn held() -> Option<String> {
+    let mut lines = lines();
+    let (texts, shown) = lines.as_mut()?;
+    let text = texts.get(*shown)?.clone();
+    *shown += 1;
+    Some(text)
+}
+
+/// Says what was held back, and the rest at once.
+pub(super) fn release() {
+    let texts = lines().take();
+    for text in texts.into_iter().flat_map(|(texts, _)| texts) {
+        say(&text);
+    }
+}
+
 fn say(text: &str) {
-    // There is no one to tell if stderr is closed.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    match lines().as_mut() {
+        Some((texts, _)) => texts.push(text.to_owned()),
+        // There is no one to tell if stderr is closed.
+        None => drop(writeln!(std::io::stderr(), "{text}")),
+    }
 }
 
 struct StderrLog;

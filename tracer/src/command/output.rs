@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use super::Failure;
 use super::messages::Messages;
 use crate::model::snapshot::Snapshot;
-use crate::options::{Output, TraceOptions};
+use crate::options::{Output, Stdout, TraceOptions};
 use crate::view::{self, Format, Options};
 
 /// Writes the report to the files, and to stdout if it is ours (`attach`), else as a table to stderr if there are
@@ -30,7 +30,7 @@ pub fn report(
         }
     }
     if owns_stdout
-        && let Some(format) = options.stdout
+        && let Some(Stdout::Report(format)) = options.stdout
         && let Err(error) = write_stdout(snapshot, options, format)
     {
         failures.push(format!("failed to write to stdout: {error}"));
@@ -38,7 +38,7 @@ pub fn report(
     let to_stderr = !owns_stdout && options.outputs.is_empty();
     if !failures.is_empty() || to_stderr {
         // There is no one to tell if stderr is closed too.
-        let _ = write_table(snapshot, options, &mut io::stderr().lock(), io::stderr().is_terminal());
+        let _ = table(snapshot, options, &mut io::stderr().lock(), io::stderr().is_terminal());
     }
     match failures.is_empty() {
         true => Ok(()),
@@ -58,7 +58,7 @@ fn write_file(snapshot: &Snapshot, options: &TraceOptions, output: &Output) -> i
 fn write_stdout(snapshot: &Snapshot, options: &TraceOptions, format: Format) -> io::Result<()> {
     let stdout = io::stdout();
     let result = match format {
-        Format::Table => write_table(snapshot, options, &mut stdout.lock(), stdout.is_terminal()),
+        Format::Table => table(snapshot, options, &mut stdout.lock(), stdout.is_terminal()),
         // The terminal's own buffer is written at the end of each line.
         format => {
             let mut out = BufWriter::new(stdout.lock());
@@ -72,7 +72,12 @@ fn write_stdout(snapshot: &Snapshot, options: &TraceOptions, format: Format) -> 
     }
 }
 
-fn write_table(
+/// Writes the table.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn table(
     snapshot: &Snapshot,
     options: &TraceOptions,
     out: &mut dyn Write,

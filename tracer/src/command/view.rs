@@ -5,10 +5,10 @@ use std::io::IsTerminal;
 
 use anyhow::{Context, anyhow};
 
-use super::{Failure, output, print};
+use super::{Failure, live, output, print};
 use crate::cli::ViewArgs;
-use crate::options;
-use crate::view::{self, Format, Options};
+use crate::options::{self, Stdout};
+use crate::view::{self, Format, Options, tui};
 
 /// Shows a saved JSON or pprof file.
 ///
@@ -16,7 +16,7 @@ use crate::view::{self, Format, Options};
 ///
 /// The file cannot be read, or is neither.
 pub fn run(args: &ViewArgs) -> Result<(), Failure> {
-    let format = options::format(&args.format, "--format")?;
+    let stdout = options::stdout(args.format.as_deref(), tui::is_there())?;
     let path = args.file.display();
     let bytes = fs::read(&args.file).with_context(|| format!("failed to read {path}"))?;
     let is_gzip = bytes.starts_with(&[0x1f, 0x8b]);
@@ -27,6 +27,10 @@ pub fn run(args: &ViewArgs) -> Result<(), Failure> {
             .map_err(|error| anyhow!("failed to read {path} as JSON: {error}"))?
     };
     let dimension = options::dimension(args.view, snapshot.mode)?;
+    let format = match stdout {
+        Stdout::Live => return live::show_document(snapshot, dimension),
+        Stdout::Report(format) => format,
+    };
     let is_terminal = format == Format::Table && std::io::stdout().is_terminal();
     let shown = Options { dimension, top: args.top, ..output::terminal(is_terminal) };
     print(|out| view::write(format, &snapshot, &shown, out))

@@ -76,6 +76,8 @@ pub struct LoadOptions {
     pub max_live: u32,
     /// Stacks are walked by unwind tables, not by frame pointers.
     pub by_tables: bool,
+    /// Stacks are told apart by the name of their thread.
+    pub by_thread: bool,
     /// Rules are kept by return address.
     pub keep_rows: bool,
     /// Use `bpf_loop` if the kernel has it.
@@ -147,6 +149,7 @@ impl Kernel {
             .override_global("MAX_STACKS", &options.max_stacks, true)
             .override_global("BY_TABLES", &u32::from(options.by_tables), true)
             .override_global("HAS_BPF_LOOP", &u32::from(options.bpf_loop && preflight::has_bpf_loop()), true)
+            .override_global("BY_THREAD", &u32::from(options.by_thread), true)
             .override_global("KEEP_ROWS", &u32::from(options.keep_rows), true)
             .override_global("STOP_ONE_IN", &options.stop_one_in, true)
             .override_global("WATCH_ALL", &u32::from(options.watch_all), true)
@@ -267,9 +270,11 @@ impl Kernel {
         }
     }
 
-    /// All site records whose stacks are known, and the overflow records, with their indices.
-    pub fn sites(&self) -> impl Iterator<Item = (u32, SiteRecord, SiteSpread)> {
-        let read = |index| (index, self.sites.read(index), self.spreads.read(index));
+    /// All site records whose stacks are known, and the overflow records, with their indices. Where nothing was sampled
+    /// yet there is no spread to be read.
+    pub fn sites(&self, was_sampled: bool) -> impl Iterator<Item = (u32, SiteRecord, SiteSpread)> {
+        let spread = move |index| if was_sampled { self.spreads.read(index) } else { SiteSpread::default() };
+        let read = move |index| (index, self.sites.read(index), spread(index));
         let overflow = (0..MAX_SLOTS).map(read);
         let own = (MAX_SLOTS..self.sites.len()).filter(|&index| {
             self.sites.word(index, offset_of!(SiteRecord, sent)).load(Ordering::Acquire) != 0
@@ -277,11 +282,30 @@ impl Kernel {
         overflow.chain(own.map(read))
     }
 
-    /// All live blocks.
-    pub fn live_blocks(&self) -> impl Iterator<Item = LiveBlock> {
-        (0..self.live.len()).map(|index| self.live.read(index)).flat_map(|bucket| {
-            let used = move |entry: &usize| bucket.keys[*entry] > KEY_RESERVED;
-            (0..BUCKET_BLOCKS).filter(used).map(move |entry| bucket.blocks[entry])
+    /// Buckets of the table of live blocks.
+    #[must_use]
+    pub const fn live_buckets(&self) -> u32 {
+        self.live.len()
+    }
+
+    /// The live blocks of some buckets.
+    pub fn live_blocks(&self, buckets: std::ops::Range<u32>) -> impl Iterator<Item = LiveBlock> {
+        let word = |bucket, offset| self.live.word(bucket, offset).load(Ordering::Relaxed);
+        buckets.flat_map(move |bucket| {
+            let used = move |entry: &usize| {
+                word(bucket, offset_of!(BlockBucket, keys) + entry * size_of::<u64>()) > KEY_RESERVED
+            };
+            (0..BUCKET_BLOCKS).filter(used).map(move |entry| {
+                let base = offset_of!(BlockBucket, blocks) + entry * size_of::<LiveBlock>();
+                // The first word is two numbers.
+                let first = word(bucket, base);
+                LiveBlock {
+                    site: first as u32,
+                    interval: (first >> 32) as u32,
+                    size_bytes: word(bucket, base + offset_of!(LiveBlock, size_bytes)),
+                    born_ns: word(bucket, base + offset_of!(LiveBlock, born_ns)),
+                }
+            })
         })
     }
 

@@ -5,24 +5,31 @@
 mod ages;
 mod check;
 mod estimate;
+mod history;
 mod hits;
+mod known;
 mod quality;
 mod sites;
 pub mod snapshot;
 mod totals;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
 
 use crate::collect::{SiteCounts, SlotCounts};
+use crate::frame::Frame;
 use crate::mode::Mode;
-use crate::symbolize::{Stack, Symbolizer};
+use crate::symbolize::Symbols;
 pub use ages::Ages;
 pub use estimate::{FEW_SAMPLES, interval_95};
+use history::History;
+use known::KnownSites;
+pub use known::SiteStack;
 pub use snapshot::HitCosts;
-use snapshot::{CallSite, Host, Overhead, SCHEMA, Snapshot, Target, Tool};
+use snapshot::{Host, Overhead, SCHEMA, Snapshot, Target, Tool};
 
 /// One image of a process, as far as the kernel counted it.
 #[derive(Clone, Debug)]
@@ -133,25 +140,61 @@ pub struct Filter {
     pub exclude: Option<Regex>,
 }
 
-/// The stacks that are known so far.
+impl Filter {
+    /// Whether a stack is wanted.
+    fn wants(&self, frames: &[Arc<Frame>]) -> bool {
+        let matches = |pattern: &Regex| {
+            frames.iter().any(|frame| {
+                [&frame.function, &frame.module].into_iter().flatten().any(|text| pattern.is_match(text))
+            })
+        };
+        self.include.as_ref().is_none_or(matches) && !self.exclude.as_ref().is_some_and(matches)
+    }
+}
+
+/// The stacks that are known so far, and what earlier looks saw.
 #[derive(Debug, Default)]
 pub struct Model {
-    stacks: HashMap<u64, Stack>,
+    known: KnownSites,
+    history: Option<History>,
 }
 
 impl Model {
     /// Remembers a stack under its key.
-    pub fn learn(&mut self, key: u64, stack: Stack) {
-        self.stacks.insert(key, stack);
+    pub fn learn(&mut self, key: u64, stack: SiteStack) {
+        self.known.learn(key, stack);
     }
 
-    /// The picture of a moment.
+    /// Keeps rates, trends and timelines from now on: there is to be a look each `interval`.
+    pub fn keep_history(&mut self, mode: Mode, interval: Duration) {
+        self.history = Some(History::new(mode, interval.as_secs_f64()));
+    }
+
+    /// Waits for the names of every stack of a moment.
+    pub fn read_names(&mut self, moment: &Moment, filter: &Filter, symbols: &mut Symbols) {
+        sites::ask_names(moment, &mut self.known, filter, symbols);
+        symbols.wait();
+    }
+
+    /// The picture of a moment, with the names that are known by now; the others are looked up from now on. Its sites are
+    /// in the order of their numbers.
     #[must_use]
-    pub fn snapshot(&self, moment: Moment, filter: &Filter, symbolizer: &mut Symbolizer) -> Snapshot {
+    pub fn snapshot(&mut self, moment: Moment, filter: &Filter, symbols: &mut Symbols) -> Snapshot {
         let quality = quality::of(&moment);
-        let (sites, truncated) = self.sites(&moment, filter, symbolizer);
+        symbols.take_names();
+        if let Some(history) = &mut self.history {
+            history.look(moment.attached.as_secs_f64());
+        }
+        let sites = sites::of(&moment, &mut self.known, filter, self.history.as_mut(), symbols);
         let hits = hits::of(&moment);
-        let targets: Vec<Target> = moment.targets.iter().map(|state| totals::fill(state, &moment)).collect();
+        let mut targets: Vec<Target> =
+            moment.targets.iter().map(|state| totals::fill(state, &moment)).collect();
+        if let Some(history) = &mut self.history {
+            for target in &mut targets {
+                target.timeline = Some(history.target(target));
+            }
+            history.looked();
+        }
         let cpu_seconds: f64 = targets.iter().map(|target| target.cpu_seconds).sum();
         let cost_ns = moment.hit_costs.map_or(0.0, |costs| hits.cost_ns(&costs));
         Snapshot {
@@ -172,18 +215,9 @@ impl Model {
                 hit_costs: moment.hit_costs,
                 map_bytes: moment.map_bytes,
             },
-            quality: quality::complete(quality, &sites, truncated, moment.was_sampled),
-            sites,
+            quality: quality::complete(quality, &sites, symbols.pending() as u64, moment.was_sampled),
+            sites: sites.sites,
         }
-    }
-
-    fn sites(
-        &self,
-        moment: &Moment,
-        filter: &Filter,
-        symbolizer: &mut Symbolizer,
-    ) -> (Vec<CallSite>, BTreeMap<String, u64>) {
-        sites::Builder::new(&self.stacks, moment, filter).build(symbolizer)
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use tracer_ebpf::abi::Counter;
 
 use super::estimate::Estimates;
-use super::snapshot::{CallSite, Quality, Verdict};
+use super::sites::Sites;
+use super::snapshot::{Quality, Verdict};
 use super::{Moment, SlotState, check};
 use crate::mode::Mode;
 
@@ -80,14 +81,13 @@ fn advice(times: u64, what: &str, option: &str) -> Option<String> {
 /// With what only the sites tell, and the verdict.
 pub(super) fn complete(
     quality: Quality,
-    sites: &[CallSite],
-    truncated: BTreeMap<String, u64>,
+    of_sites: &Sites,
+    pending_symbols: u64,
     was_sampled: bool,
 ) -> Quality {
     let mut all: BTreeMap<String, u64> = TRUNCATIONS.iter().map(|&name| (name.to_owned(), 0)).collect();
-    all.extend(truncated);
-    let unsymbolized =
-        sites.iter().flat_map(|site| &site.frames).filter(|frame| frame.reason.is_some()).count() as u64;
+    all.extend(of_sites.truncated.clone());
+    let sites = &of_sites.sites;
     let mut notes = quality.notes;
     let by_pointer = sites.iter().filter(|site| site.by_frame_pointers).count();
     if by_pointer > 0 {
@@ -100,7 +100,8 @@ pub(super) fn complete(
     let is_lossy = quality.lost.values().chain(quality.attach_failures.values()).any(|&count| count > 0);
     Quality {
         truncated: all,
-        unsymbolized_frames: unsymbolized,
+        unsymbolized_frames: of_sites.unnamed,
+        pending_symbols,
         notes,
         verdict: match (is_lossy, was_sampled) {
             (true, _) => Verdict::Lossy,

@@ -1,188 +1,158 @@
-//! Site records to call sites: joined with their stacks, merged, filtered, named, sorted.
+//! Site records to call sites: added up, filtered.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
-use tracer_ebpf::abi::StopReason;
-
-use super::ages::SiteAges;
 use super::estimate::{Estimate, Estimates};
-use super::snapshot::{CallSite, SiteErrors, SiteIntervals};
+use super::history::History;
+use super::known::{KnownSite, KnownSites, SiteId};
+use super::snapshot::{CallSite, SiteErrors};
 use super::{Filter, Moment};
-use crate::frame::Frame;
 use crate::mode::Mode;
-use crate::symbolize::{PlaceId, Stack, Symbolizer};
+use crate::symbolize::Symbols;
 
-/// The functions that a thread begins in (glibc and musl): a stack that reaches one is whole.
-const THREAD_STARTS: [&str; 10] = [
-    "_start",
-    "__libc_start_main",
-    "libc_start_main_stage2",
-    "__libc_start_call_main",
-    "__libc_start_main_impl",
-    "start_thread",
-    "clone",
-    "clone3",
-    "__clone3",
-    "_dl_start_user",
-];
-/// What `truncated` says of the site that holds what has no stack of its own.
-const NO_STACK: &str = "no_stack";
-
-/// A process and a stack in it.
-type SiteKey<'a> = (u32, &'a [PlaceId]);
-
-/// Counts of sites that are one to the reader.
-#[derive(Default)]
-struct Merged<'a> {
+/// Counts of records that are one site to the reader.
+#[derive(Clone, Default)]
+struct Merged {
     sums: Estimates,
-    ages: SiteAges,
-    stack: Option<&'a Stack>,
+    oldest: Duration,
+    /// The blocks that are old enough, where the reader asks.
+    old: Option<Box<Estimates>>,
+    is_there: bool,
 }
 
-pub(super) struct Builder<'a> {
-    stacks: &'a HashMap<u64, Stack>,
-    moment: &'a Moment,
-    filter: &'a Filter,
-    /// Slot index to pid, and whether its heap still exists.
-    slots: HashMap<u32, (u32, bool)>,
-}
-
-impl<'a> Builder<'a> {
-    pub(super) fn new(stacks: &'a HashMap<u64, Stack>, moment: &'a Moment, filter: &'a Filter) -> Self {
-        let slots = moment.targets.iter().flat_map(|state| {
-            state.slots.iter().map(|slot| (slot.index, (state.target.pid, slot.is_last_image)))
-        });
-        Self { stacks, moment, filter, slots: slots.collect() }
+impl Merged {
+    /// What counts as in use.
+    fn in_use(&self, filter: &Filter) -> Estimates {
+        match (filter.older_than, &self.old) {
+            (None, _) => self.sums,
+            (Some(_), Some(old)) => **old,
+            (Some(_), None) => Estimates::default(),
+        }
     }
+}
 
-    /// The sites, and how many stacks that were walked are truncated, by reason.
-    pub(super) fn build(&self, symbolizer: &mut Symbolizer) -> (Vec<CallSite>, BTreeMap<String, u64>) {
-        let mut truncated = BTreeMap::new();
-        let mut sites = Vec::new();
-        for ((pid, _), merged) in self.merge() {
-            let site = self.site(pid, &merged, symbolizer);
-            if let Some(reason) = &site.truncated {
-                *truncated.entry(reason.clone()).or_insert(0) += site.samples;
+/// The call sites of a moment.
+pub(super) struct Sites {
+    pub(super) sites: Vec<CallSite>,
+    /// Stacks that were walked and end early, by reason.
+    pub(super) truncated: BTreeMap<String, u64>,
+    /// Frames of the wanted sites that have no name.
+    pub(super) unnamed: u64,
+}
+
+/// Makes the call sites of a moment.
+pub(super) fn of(
+    moment: &Moment,
+    known: &mut KnownSites,
+    filter: &Filter,
+    mut history: Option<&mut History>,
+    symbols: &mut Symbols,
+) -> Sites {
+    let merged = merge(moment, known);
+    let ids = || (0..).map(SiteId).zip(&merged).filter(|(_, merged)| merged.is_there);
+    for (id, _) in ids() {
+        known.name(id, symbols, filter);
+    }
+    let mut result =
+        Sites { sites: Vec::with_capacity(merged.len()), truncated: BTreeMap::new(), unnamed: 0 };
+    for (id, merged) in ids() {
+        if let Some(reason) = &known.site(id).truncated {
+            *result.truncated.entry(reason.clone()).or_insert(0) += merged.sums.samples;
+        }
+    }
+    for (id, merged) in ids() {
+        if moment.was_sampled {
+            known.estimate(id, merged.sums, merged.in_use(filter), moment.mode);
+        }
+        let site = known.site(id);
+        if !site.is_wanted {
+            continue;
+        }
+        result.unnamed += site.unnamed;
+        result.sites.push(make(id, merged, site, moment, filter));
+        if let (Some(history), Some(made)) = (&mut history, result.sites.last_mut()) {
+            made.recent = Some(history.site(id, made));
+        }
+    }
+    result
+}
+
+/// Asks for the names of all sites of a moment.
+pub(super) fn ask_names(moment: &Moment, known: &mut KnownSites, filter: &Filter, symbols: &mut Symbols) {
+    let merged = merge(moment, known);
+    for (id, _) in (0..).map(SiteId).zip(&merged).filter(|(_, merged)| merged.is_there) {
+        known.name(id, symbols, filter);
+    }
+}
+
+fn merge(moment: &Moment, known: &mut KnownSites) -> Vec<Merged> {
+    // Slot to pid, and whether its heap still exists.
+    let slots: HashMap<u32, (u32, bool)> = moment
+        .targets
+        .iter()
+        .flat_map(|state| {
+            let pid = state.target.pid;
+            state.slots.iter().map(move |slot| (slot.index, (pid, slot.is_last_image)))
+        })
+        .collect();
+    let mut merged = vec![Merged::default(); known.len()];
+    for counts in &moment.sites {
+        let Some(&(pid, is_last_image)) = slots.get(&counts.slot) else { continue };
+        let id = known.id(counts, pid).0 as usize;
+        if merged.len() <= id {
+            merged.resize_with(id + 1, Merged::default);
+        }
+        let entry = &mut merged[id];
+        let mut sums = Estimates::of(counts);
+        if is_last_image {
+            entry.oldest = entry.oldest.max(moment.ages.oldest(counts.index));
+            if let Some(&old) = moment.ages.old(counts.index) {
+                let sum = entry.old.get_or_insert_default();
+                **sum = **sum + old;
             }
-            if self.wanted(&site) {
-                sites.push(site);
-            }
+        } else {
+            (sums.inuse_objects, sums.inuse_bytes) = (Estimate::default(), Estimate::default());
+            sums.inuse_samples = 0;
         }
-        let weight = |site: &CallSite| (site.inuse_bytes.unwrap_or(0), site.alloc_bytes, site.alloc_objects);
-        sites.sort_by(|a, b| weight(b).cmp(&weight(a)).then_with(|| address(a).cmp(address(b))));
-        (sites, truncated)
+        entry.sums = entry.sums + sums;
+        entry.is_there = true;
     }
-
-    fn merge(&self) -> BTreeMap<SiteKey<'a>, Merged<'a>> {
-        let mut merged: BTreeMap<SiteKey<'a>, Merged<'a>> = BTreeMap::new();
-        for counts in &self.moment.sites {
-            let Some(&(pid, is_last_image)) = self.slots.get(&counts.slot) else { continue };
-            let mut sums = Estimates::of(counts);
-            if !is_last_image {
-                (sums.inuse_objects, sums.inuse_bytes) = (Estimate::default(), Estimate::default());
-                sums.inuse_samples = 0;
-            }
-            let stack = self.stacks.get(&counts.key);
-            let places = stack.map_or(&[][..], |stack| &stack.frames);
-            let entry = merged.entry((pid, places)).or_default();
-            if is_last_image {
-                entry.ages = entry.ages + self.moment.ages.of_site(counts.index);
-            }
-            entry.sums = entry.sums + sums;
-            entry.stack = entry.stack.or(stack);
-        }
-        merged
-    }
-
-    fn site(&self, pid: u32, merged: &Merged<'_>, symbolizer: &mut Symbolizer) -> CallSite {
-        let is_live = self.moment.mode == Mode::Live;
-        let places = merged.stack.map_or(&[][..], |stack| &stack.frames);
-        let mut frames = Vec::with_capacity(places.len());
-        for &place in places {
-            frames.extend(symbolizer.frames(place).iter().cloned());
-        }
-        let sums = merged.sums;
-        let in_use = if self.filter.older_than.is_some() { merged.ages.old } else { sums };
-        let live = |estimate: Estimate| is_live.then(|| estimate.rounded());
-        let error = |estimate: Estimate| is_live.then(|| estimate.standard_error());
-        let interval = |estimate: Estimate| estimate.interval(sums.samples);
-        let interval_in_use = |estimate: Estimate| is_live.then(|| estimate.interval(in_use.inuse_samples));
-        CallSite {
-            pid,
-            alloc_objects: sums.alloc_objects.rounded(),
-            alloc_bytes: sums.alloc_bytes.rounded(),
-            free_objects: live(sums.free_objects),
-            inuse_objects: live(in_use.inuse_objects),
-            inuse_bytes: live(in_use.inuse_bytes),
-            oldest_seconds: (in_use.inuse_objects.value > 0.0 && !merged.ages.oldest.is_zero())
-                .then_some(merged.ages.oldest.as_secs_f64()),
-            standard_error: SiteErrors {
-                alloc_objects: sums.alloc_objects.standard_error(),
-                alloc_bytes: sums.alloc_bytes.standard_error(),
-                inuse_objects: error(in_use.inuse_objects),
-                inuse_bytes: error(in_use.inuse_bytes),
-            },
-            interval_95: self.moment.was_sampled.then(|| SiteIntervals {
-                alloc_objects: interval(sums.alloc_objects),
-                alloc_bytes: interval(sums.alloc_bytes),
-                inuse_objects: interval_in_use(in_use.inuse_objects),
-                inuse_bytes: interval_in_use(in_use.inuse_bytes),
-            }),
-            samples: sums.samples,
-            inuse_samples: (is_live && self.moment.was_sampled).then_some(in_use.inuse_samples),
-            truncated: truncated(merged.stack, &frames),
-            by_frame_pointers: merged.stack.is_some_and(|stack| stack.by_pointer),
-            frames,
-        }
-    }
-
-    fn wanted(&self, site: &CallSite) -> bool {
-        let matches = |pattern: &regex::Regex| {
-            site.frames.iter().any(|frame| {
-                [&frame.function, &frame.module].into_iter().flatten().any(|text| pattern.is_match(text))
-            })
-        };
-        self.filter.include.as_ref().is_none_or(matches) && !self.filter.exclude.as_ref().is_some_and(matches)
-    }
+    merged
 }
 
-fn address(site: &CallSite) -> &str {
-    site.frames.first().map_or("", |frame| &frame.address)
-}
-
-/// Whether a frame without a symbol lies where threads start: in a stripped libc or loader.
-fn is_libc_start(frame: &Frame) -> bool {
-    let is_libc = |module: &String| {
-        let name = module.rsplit('/').next().unwrap_or_default();
-        name.starts_with("libc.so") || name.starts_with("libc-") || name.starts_with("ld-")
-    };
-    frame.reason.is_some() && frame.module.as_ref().is_some_and(is_libc)
-}
-
-/// Why a stack ends before the thread's start.
-fn truncated(stack: Option<&Stack>, frames: &[Arc<Frame>]) -> Option<String> {
-    let Some(stack) = stack else { return Some(NO_STACK.to_owned()) };
-    let outermost = frames.last().and_then(|frame| frame.function.as_deref());
-    if outermost.is_some_and(|name| THREAD_STARTS.contains(&name)) {
-        return None;
+fn make(id: SiteId, merged: &Merged, site: &KnownSite, moment: &Moment, filter: &Filter) -> CallSite {
+    let is_live = moment.mode == Mode::Live;
+    let of_stack = site.stack.as_ref();
+    let sums = merged.sums;
+    let in_use = merged.in_use(filter);
+    let live = |estimate: Estimate| is_live.then(|| estimate.rounded());
+    let error = |estimate: Estimate| is_live.then(|| estimate.standard_error());
+    CallSite {
+        id: id.0,
+        pid: site.pid,
+        thread: of_stack.and_then(|stack| stack.thread.clone()),
+        allocator: of_stack.and_then(|stack| stack.allocator.clone()),
+        alloc_objects: sums.alloc_objects.rounded(),
+        alloc_bytes: sums.alloc_bytes.rounded(),
+        free_objects: live(sums.free_objects),
+        inuse_objects: live(in_use.inuse_objects),
+        inuse_bytes: live(in_use.inuse_bytes),
+        oldest_seconds: (in_use.inuse_objects.value > 0.0 && !merged.oldest.is_zero())
+            .then_some(merged.oldest.as_secs_f64()),
+        standard_error: SiteErrors {
+            alloc_objects: sums.alloc_objects.standard_error(),
+            alloc_bytes: sums.alloc_bytes.standard_error(),
+            inuse_objects: error(in_use.inuse_objects),
+            inuse_bytes: error(in_use.inuse_bytes),
+        },
+        interval_95: site.intervals.as_ref().map(|(_, intervals)| Arc::clone(intervals)),
+        samples: sums.samples,
+        inuse_samples: (is_live && moment.was_sampled).then_some(in_use.inuse_samples),
+        recent: None,
+        truncated: site.truncated.clone(),
+        by_frame_pointers: of_stack.is_some_and(|stack| stack.stack.by_pointer),
+        frames: site.frames.clone(),
     }
-    let reason = match stack.stop {
-        // FP is 0 at a thread's start; elsewhere it is any number, 0 too, in code that keeps no frame pointer.
-        StopReason::Complete => return None,
-        StopReason::FramePointerZero
-            if frames.last().is_some_and(|frame| is_libc_start(frame)) && stack.frames.len() > 1 =>
-        {
-            return None;
-        }
-        StopReason::Depth => "depth",
-        StopReason::NoFramePointer | StopReason::FramePointerZero => "no_frame_pointer",
-        StopReason::ReadFault => "read_fault",
-        StopReason::ForeignReturnProbe => "foreign_return_probe",
-        StopReason::NoTable => "no_table",
-        StopReason::BadCfa => "bad_cfa",
-        StopReason::NoMapping => "no_mapping",
-        StopReason::UnsupportedRule => "unsupported_rule",
-    };
-    Some(reason.to_owned())
 }

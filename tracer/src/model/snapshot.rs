@@ -3,15 +3,20 @@
 //! A number that a mode cannot know is `None`, never 0. Counts are objects, sizes are bytes.
 
 mod allocator;
+mod quality;
+mod recent;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 pub use allocator::{Allocator, AllocatorTotals, Probe};
+pub use quality::{Comparison, Quality, SelfCheck, Verdict};
+pub use recent::{SiteRecent, TREND_POINTS, TREND_STEP_SECONDS, Timeline, TimelinePoint};
 
-pub use crate::frame::Frame;
+pub use crate::frame::{Frame, Frames};
 pub use crate::mode::Mode;
 
 /// The value of `schema`.
@@ -40,7 +45,8 @@ pub struct Snapshot {
     pub labels: BTreeMap<String, String>,
     /// The processes.
     pub targets: Vec<Target>,
-    /// The call sites of all of them, largest in-use bytes (mode `alloc`: allocated bytes) first.
+    /// The call sites of all of them. In documents the largest in-use bytes (mode `alloc`: allocated bytes) come first; the
+    /// live view sorts them itself ([`Snapshot::sort_sites`]).
     pub sites: Vec<CallSite>,
     /// What tracing cost the targets.
     pub overhead: Overhead,
@@ -67,7 +73,7 @@ pub struct Host {
 }
 
 /// A traced process.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Target {
     /// As the tracer's pid namespace sees it.
     pub pid: u32,
@@ -93,6 +99,9 @@ pub struct Target {
     pub allocators: Vec<Allocator>,
     /// Sums over all sites.
     pub totals: Totals,
+    /// How it went; where it was looked at more than once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<Timeline>,
 }
 
 /// Sums of one target. What is exact depends on the mode: `docs/accuracy.md`.
@@ -150,10 +159,19 @@ pub struct LifetimeBucket {
 }
 
 /// One call stack that allocates.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CallSite {
+    /// Its number in this run: the same in every snapshot of it. Documents of others have 0.
+    #[serde(default)]
+    pub id: u32,
     /// The process.
     pub pid: u32,
+    /// The name of the thread, where call sites are told apart by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<Arc<str>>,
+    /// The name of the allocator that was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocator: Option<Arc<str>>,
     /// Allocations.
     pub alloc_objects: u64,
     /// Their bytes.
@@ -170,19 +188,22 @@ pub struct CallSite {
     pub standard_error: SiteErrors,
     /// What contains the truth with a probability of 95 %; where sampled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval_95: Option<SiteIntervals>,
+    pub interval_95: Option<Arc<SiteIntervals>>,
     /// Allocations whose stack was walked.
     pub samples: u64,
     /// Those of them that are in use; where sampled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inuse_samples: Option<u64>,
+    /// How it went lately; where it was looked at more than once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recent: Option<SiteRecent>,
     /// Why the stack ends before the thread's start.
     pub truncated: Option<String>,
     /// Frame pointers led to some of its frames: a call stands before each, but callers may be missing between them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_frame_pointers: bool,
-    /// Leaf (the direct caller of the allocator function) first. Shared: most sites pass the same functions.
-    pub frames: Vec<Arc<Frame>>,
+    /// Leaf (the direct caller of the allocator function) first.
+    pub frames: Frames,
 }
 
 /// Standard errors of a site's numbers.
@@ -243,75 +264,28 @@ pub struct HitCosts {
     pub sample_free_ns: f64,
 }
 
-/// How good the numbers are: every output carries it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Quality {
-    /// Probe hits that counted.
-    pub events: u64,
-    /// Events whose stack was walked.
-    pub sampled: u64,
-    /// Events that are missing somewhere, by reason.
-    pub lost: BTreeMap<String, u64>,
-    /// Stacks that end early, by reason.
-    pub truncated: BTreeMap<String, u64>,
-    /// Frames without a function name.
-    pub unsymbolized_frames: u64,
-    /// Frees of blocks older than the attach.
-    pub frees_unmatched: Option<u64>,
-    /// Calls that had not returned, or never will.
-    pub pending_unreturned: u64,
-    /// Returns of calls that entered before counting began; they do not count.
-    #[serde(default)]
-    pub returns_without_entry: Option<u64>,
-    /// Probes that could not be placed, by reason.
-    pub attach_failures: BTreeMap<String, u64>,
-    /// Where sampled: whether the estimates fit the exact totals.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub self_check: Option<SelfCheck>,
-    /// Sentences the reader should know: what was used instead of what, and why.
-    #[serde(default)]
-    pub notes: Vec<String>,
-    /// The verdict.
-    pub verdict: Verdict,
-}
-
-/// The estimates of all sites, added up, against exact totals of the same allocations.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SelfCheck {
-    /// Of `alloc_objects`.
-    pub alloc_objects: Comparison,
-    /// Of `alloc_bytes`; the bytes of failed calls are not known, so it is left out where any has failed.
-    pub alloc_bytes: Option<Comparison>,
-}
-
-/// An estimate and the truth.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
-    /// The truth.
-    pub exact: u64,
-    /// The estimate.
-    pub estimated: u64,
-    /// Of the estimate.
-    pub standard_error: f64,
-    /// The difference in standard errors: within 2 in 95 % of all runs, within 4 in nearly all; `None` without
-    /// an error.
-    pub deviation: Option<f64>,
-}
-
-/// Whether the numbers can be trusted as they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Nothing was lost, nothing is estimated.
-    #[default]
-    Exact,
-    /// Nothing was lost; estimates carry their error.
-    Sampled,
-    /// A `lost` counter or an attach failure is above 0.
-    Lossy,
-}
-
 impl Snapshot {
+    /// Puts the largest sites first.
+    pub fn sort_sites(&mut self) {
+        let weight =
+            |site: &CallSite| Reverse((site.inuse_bytes.unwrap_or(0), site.alloc_bytes, site.alloc_objects));
+        let address = |site: &CallSite| {
+            let digits = site.frames.first().and_then(|frame| frame.address.strip_prefix("0x"));
+            digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
+        };
+        self.sites.sort_by_cached_key(|site| (weight(site), address(site), site.id));
+    }
+
+    /// Numbers the sites of a document that does not: no two have the same number then.
+    pub fn number_sites(&mut self) {
+        if self.sites.iter().skip(1).any(|site| site.id > 0) {
+            return;
+        }
+        for (site, id) in self.sites.iter_mut().zip(0..) {
+            site.id = id;
+        }
+    }
+
     /// Whether the numbers of sites are estimates.
     #[must_use]
     pub fn is_sampled(&self) -> bool {

@@ -1,15 +1,17 @@
 //! The model on made-up counts: what is merged, what an exec ends, what makes a verdict.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracer_ebpf::abi::{Counter, StopReason, Sums, Variances};
 
 use super::snapshot::{HitCosts, Host, Snapshot, Target, Totals, Verdict};
-use super::{Ages, Filter, Model, Moment, ProbedFunction, SlotState, TargetState, hits};
+use super::{Ages, Filter, Model, Moment, ProbedFunction, SiteStack, SlotState, TargetState, hits};
 use crate::collect::{FunctionCounts, LiveBlock, SiteCounts, SlotCounts};
 use crate::mode::Mode;
-use crate::symbolize::{Located, Place, Stack, Symbolizer};
+use crate::symbolize::{Located, Place, Stack, Symbols};
+use crate::target::mappings::MappedFile;
 
 const PID: u32 = 77;
 
@@ -103,6 +105,7 @@ fn moment(mode: Mode, slots: Vec<SlotState>, sites: Vec<SiteCounts>) -> Moment {
         ended: None,
         allocators: Vec::new(),
         totals: Totals::default(),
+        timeline: None,
     };
     Moment {
         started_at: jiff::Timestamp::UNIX_EPOCH,
@@ -132,12 +135,16 @@ fn moment(mode: Mode, slots: Vec<SlotState>, sites: Vec<SiteCounts>) -> Moment {
 
 fn snapshot(stacks: &[(u64, MadeUp)], moment: Moment, filter: &Filter) -> Snapshot {
     let mut model = Model::default();
-    let mut symbolizer = Symbolizer::default();
+    let mut symbols = Symbols::default();
     for (key, stack) in stacks {
-        let frames = stack.frames.iter().map(|located| symbolizer.place(located.clone())).collect();
-        model.learn(*key, Stack { frames, stop: stack.stop, by_pointer: false });
+        let frames = stack.frames.iter().map(|located| symbols.place(located.clone())).collect();
+        let stack = Stack { frames, stop: stack.stop, by_pointer: false };
+        model.learn(*key, SiteStack { stack, allocator: None, thread: None });
     }
-    model.snapshot(moment, filter, &mut symbolizer)
+    model.read_names(&moment, filter, &mut symbols);
+    let mut snapshot = model.snapshot(moment, filter, &mut symbols);
+    snapshot.sort_sites();
+    snapshot
 }
 
 /// Check that garbage which was cut off does not keep sites apart.
@@ -247,7 +254,7 @@ fn only_old_blocks_count_as_in_use_when_asked() {
         .into_iter();
     let old = Duration::from_secs(2);
     let moment = Moment {
-        ages: Ages::of(blocks, 10_000_000_000, old),
+        ages: Ages::of(blocks, 10_000_000_000, Some(old)),
         ..moment(Mode::Live, vec![slot(0, true, &[])], vec![site(1, 0, 4)])
     };
     let filter = Filter { older_than: Some(old), ..Filter::default() };
@@ -313,7 +320,7 @@ fn sums_of_samples_become_estimates_with_their_errors() {
     close(errors.alloc_bytes, 5.0 * 4_294_967_296.0);
     close(errors.inuse_objects.expect("mode live"), 2049.0);
     close(errors.inuse_bytes.expect("mode live"), 4.0 * 4_294_967_296.0);
-    let intervals = site.interval_95.expect("sampled");
+    let intervals = site.interval_95.as_ref().expect("sampled");
     // 40 samples: the normal interval. 20 in use: one that is wider above than below.
     let [low, high] = intervals.alloc_objects;
     assert!((500.0 - low - (high - 500.0)).abs() < 1e-6, "{low} … {high}");
@@ -352,7 +359,7 @@ fn an_exact_moment_has_nothing_that_sampling_adds() {
     let snapshot = snapshot(&[], moment, &Filter::default());
     let site = &snapshot.sites[0];
     assert_eq!((site.standard_error.alloc_bytes, site.standard_error.inuse_bytes), (0.0, Some(0.0)));
-    assert_eq!((site.interval_95, site.inuse_samples, snapshot.quality.self_check), (None, None, None));
+    assert_eq!((&site.interval_95, site.inuse_samples, snapshot.quality.self_check), (&None, None, None));
     assert!(snapshot.targets[0].totals.standard_error.is_empty());
     assert!(!snapshot.is_sampled());
 }
@@ -379,4 +386,56 @@ fn self_check_compares_the_estimates_with_the_totals() {
     let failed = check(Mode::Live, 64);
     assert_eq!((failed.alloc_objects.exact, failed.alloc_bytes), (500, None));
     assert_eq!(check(Mode::Alloc, 0).alloc_objects.exact, 564);
+}
+
+/// Check that a stack which is still on its way leaves no trace where its record was counted meanwhile.
+#[test]
+fn a_stack_that_comes_late_gets_its_counts_and_its_number_stays() {
+    let moment = || moment(Mode::Live, vec![slot(0, true, &[])], vec![site(1, 0, 4), site(2, 0, 6)]);
+    let (mut model, mut symbols, filter) = (Model::default(), Symbols::default(), Filter::default());
+    let learn = |model: &mut Model, symbols: &mut Symbols, key, made_up: MadeUp| {
+        let frames = made_up.frames.iter().map(|located| symbols.place(located.clone())).collect();
+        let stack = Stack { frames, stop: made_up.stop, by_pointer: false };
+        model.learn(key, SiteStack { stack, allocator: Some("glibc".into()), thread: None });
+    };
+    learn(&mut model, &mut symbols, 1, stack(&[10, 20], StopReason::Complete));
+    let first = model.snapshot(moment(), &filter, &mut symbols);
+    assert!(first.sites.iter().any(|site| site.truncated.as_deref() == Some("no_stack")));
+    let known = first.sites.iter().find(|site| site.frames.len() == 2).map(|site| site.id);
+    learn(&mut model, &mut symbols, 2, stack(&[30], StopReason::Complete));
+    let second = model.snapshot(moment(), &filter, &mut symbols);
+    let mut seen: Vec<_> = second
+        .sites
+        .iter()
+        .map(|site| (site.frames.len(), site.alloc_objects, site.truncated.clone()))
+        .collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [(1, 6, None), (2, 4, None)]);
+    assert_eq!(second.sites.iter().find(|site| site.frames.len() == 2).map(|site| site.id), known);
+    assert!(second.sites.iter().all(|site| site.allocator.as_deref() == Some("glibc")));
+}
+
+/// Check that a stack is there before its names are, and gets them without another number.
+#[test]
+fn names_that_come_late_are_said_to_be_missing_until_then() {
+    let own = std::fs::File::open("/proc/self/exe").expect("this program can be opened");
+    let file = MappedFile { file: own, path: "/made/up".to_owned(), identity: (1, 2), root: None };
+    let located = Located {
+        address: 0x1000,
+        interrupted: false,
+        place: Place::File { file: Arc::new(file), file_offset: 0x1000 },
+    };
+    let (mut model, mut symbols, filter) = (Model::default(), Symbols::default(), Filter::default());
+    let frames = [symbols.place(located)].into();
+    let stack = Stack { frames, stop: StopReason::Complete, by_pointer: false };
+    model.learn(1, SiteStack { stack, allocator: None, thread: Some("worker".into()) });
+    let moment = || moment(Mode::Live, vec![slot(0, true, &[])], vec![site(1, 0, 4)]);
+    let early = model.snapshot(moment(), &filter, &mut symbols);
+    assert_eq!(early.quality.pending_symbols, 1);
+    assert_eq!(early.sites[0].frames[0].reason.as_deref(), Some("its symbols are being read"));
+    symbols.wait();
+    let late = model.snapshot(moment(), &filter, &mut symbols);
+    assert_eq!(late.quality.pending_symbols, 0);
+    assert_ne!(late.sites[0].frames[0].reason, early.sites[0].frames[0].reason);
+    assert_eq!((late.sites[0].id, late.sites[0].thread.as_deref()), (early.sites[0].id, Some("worker")));
 }

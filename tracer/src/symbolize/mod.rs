@@ -1,13 +1,19 @@
 //! Return addresses to functions.
 //!
-//! A stack is located at once, while the process's mappings are known; it gets its names when someone reads it.
+//! A stack is located at once, while the process's mappings are known; it gets its names when someone reads it, in a
+//! thread of its own, for that may take seconds.
 
 mod addresses;
+mod ascii;
 pub mod call_site;
 mod guarded;
+mod namer;
 pub mod native;
 mod places;
 mod sources;
+mod symbols;
+
+use std::sync::Arc;
 
 use tracer_ebpf::abi::StopReason;
 
@@ -19,12 +25,13 @@ use addresses::Known;
 pub use addresses::AddressCache;
 pub use native::Symbolizer;
 pub use places::{Located, Place, PlaceId};
+pub use symbols::Symbols;
 
 /// A stack whose frames have places, and none of which is garbage.
 #[derive(Clone, Debug)]
 pub struct Stack {
-    /// Leaf first; [`Symbolizer::frames`] names them.
-    pub frames: Box<[PlaceId]>,
+    /// Leaf first; [`Symbols::frames`] names them.
+    pub frames: Arc<[PlaceId]>,
     /// Why it ends there.
     pub stop: StopReason,
     /// Frame pointers led to some of its frames.
@@ -40,7 +47,7 @@ pub enum Unmapped {
     Stays,
 }
 
-impl Symbolizer {
+impl Symbols {
     /// Locates the frames of a stack, and cuts it before the first one that a frame pointer led to and no call stands
     /// before; `None` if it waits for its mapping.
     pub fn locate(
@@ -81,6 +88,6 @@ impl Symbolizer {
 
     fn known(&mut self, located: Located) -> Known {
         let id = self.place(located);
-        Known { id, follows_call: self.places.follows_call(id) }
+        Known { id, follows_call: self.follows_call(id) }
     }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use blazesym::symbolize::{CodeInfo, Sym};
 
+use super::ascii;
 use super::guarded::{Failure, Guarded};
-use super::places::Places;
 use super::sources::Sources;
-use super::{Located, Place, PlaceId};
+use super::{Located, Place};
 use crate::elf::Image;
-use crate::frame::Frame;
+use crate::frame::{Frame, Frames};
 use crate::target::mappings::MappedFile;
 use crate::units::{ElfVaddr, FileOffset};
 use crate::unwind::Extents;
@@ -20,20 +20,15 @@ use crate::unwind::Extents;
 /// Most bytes of all symbols and all debug information that are kept in memory.
 const MAX_SOURCE_BYTES: u64 = 1 << 30;
 
-/// Finds places and names, and remembers them.
+/// Finds names, and remembers them.
 pub struct Symbolizer {
-    pub(super) places: Places,
     blazesym: Guarded,
     objects: HashMap<(u64, u64), Rc<Object>>,
     /// What is left of [`MAX_SOURCE_BYTES`].
     budget: Cell<u64>,
-    frames: HashMap<PlaceId, Frames>,
     /// What has a name has it at whatever address it lies.
     named: HashMap<CodeKey, Frames>,
 }
-
-/// The functions at a return address: shared by all stacks that pass it.
-type Frames = Arc<[Arc<Frame>]>;
 
 /// A file's identity, and an offset in it.
 type CodeKey = ((u64, u64), u64);
@@ -50,50 +45,26 @@ struct Object {
 impl Default for Symbolizer {
     fn default() -> Self {
         Self {
-            places: Places::default(),
             blazesym: Guarded::default(),
             objects: HashMap::new(),
             budget: Cell::new(MAX_SOURCE_BYTES),
-            frames: HashMap::new(),
             named: HashMap::new(),
         }
     }
 }
 
 impl Symbolizer {
-    /// The number of a place.
-    pub fn place(&mut self, located: Located) -> PlaceId {
-        self.places.id(located)
-    }
-
     /// The functions at a return address: those inlined there first, the one that holds the code last.
-    pub fn frames(&mut self, id: PlaceId) -> Frames {
-        if let Some(known) = self.frames.get(&id) {
-            return Arc::clone(known);
-        }
-        let Located { address, interrupted, place } = self.places.located(id).clone();
-        let address = format!("{address:#x}");
-        let frames = match place {
-            Place::Elsewhere { module, reason } => [Arc::new(Frame {
-                address,
-                module: module.as_deref().map(str::to_owned),
-                reason: Some(reason.to_owned()),
-                ..Frame::default()
-            })]
-            .into(),
+    pub fn frames(&mut self, located: &Located) -> Frames {
+        match &located.place {
+            Place::Elsewhere { .. } => [Arc::new(located.without_name("no symbol"))].into(),
             Place::File { file, file_offset } => {
                 // A return address may already belong to the next function or line: the call is what is asked for.
-                let code = FileOffset(if interrupted { file_offset } else { file_offset.saturating_sub(1) });
-                self.in_file(&file, file_offset, code, address)
+                let before = file_offset.saturating_sub(1);
+                let code = FileOffset(if located.interrupted { *file_offset } else { before });
+                self.in_file(file, *file_offset, code, format!("{:#x}", located.address))
             }
-        };
-        self.frames.insert(id, Arc::clone(&frames));
-        frames
-    }
-
-    /// Build-id of a file.
-    pub fn build_id(&mut self, file: &MappedFile) -> Option<String> {
-        self.object(file).build_id.clone()
+        }
     }
 
     fn in_file(&mut self, file: &MappedFile, file_offset: u64, code: FileOffset, address: String) -> Frames {
@@ -182,7 +153,7 @@ fn functions(sym: &Sym<'_>, base: &Frame) -> Vec<Frame> {
 fn demangled(name: &str) -> String {
     let is_rust = name.starts_with("_R") || name.starts_with("_ZN") && name.contains("17h");
     let rust = || rustc_demangle::try_demangle(name).ok().map(|plain| format!("{plain:#}"));
-    let cpp = || cpp_demangle::Symbol::new(name).ok().and_then(|symbol| symbol.demangle().ok());
+    let cpp = || ascii::through(name, |name| cpp_demangle::Symbol::new(name).ok()?.demangle().ok());
     let plain = match (is_rust, name.starts_with("_Z")) {
         (true, _) => rust(),
         (false, true) => cpp(),
@@ -203,6 +174,8 @@ mod tests {
         }
         check("_ZN3app6Server4readEi", "app::Server::read(int)");
         check("_Znwm", "operator new(unsigned long)");
+        check("_ZN5fleetL30キャッシュに挿入するEm", "fleet::キャッシュに挿入する(unsigned long)");
+        check("_ZN7größeC1ERKS_", "größe::größe(größe const&)");
         check("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE", "core::fmt::Write::write_fmt");
         check("_RNvC6_123foo3bar", "123foo::bar");
     }

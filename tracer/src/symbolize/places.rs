@@ -5,11 +5,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::call_site;
+use crate::frame::Frame;
 use crate::target::mappings::{Backing, MappedFile, Mapping};
 
 /// The number of a [`Located`] in [`Places`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlaceId(u32);
+
+impl PlaceId {
+    /// The place of an index.
+    pub(super) const fn at(index: usize) -> Self {
+        Self(index as u32)
+    }
+
+    /// Places are numbered from 0.
+    pub(super) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// Where a return address lies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +80,24 @@ pub struct Located {
     pub place: Place,
 }
 
+impl Located {
+    /// What is known without its file's symbols; a place in no file has a reason of its own.
+    pub(super) fn without_name(&self, reason: &str) -> Frame {
+        let address = format!("{:#x}", self.address);
+        let (module, file_offset, reason) = match &self.place {
+            Place::Elsewhere { module, reason } => (module.as_deref(), None, *reason),
+            Place::File { file, file_offset } => (Some(file.path.as_str()), Some(*file_offset), reason),
+        };
+        Frame {
+            address,
+            module: module.map(str::to_owned),
+            file_offset,
+            reason: Some(reason.to_owned()),
+            ..Frame::default()
+        }
+    }
+}
+
 /// Every place that was seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Places {
@@ -90,6 +121,11 @@ impl Places {
         self.all.push(Entry { follows_call: located.place.follows_call(), located: located.clone() });
         self.ids.insert(located, id);
         id
+    }
+
+    /// How many there are.
+    pub(super) const fn len(&self) -> usize {
+        self.all.len()
     }
 
     /// The ids come from [`Self::id`]: there is no other.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 use crate::model::snapshot::Frame;
 use crate::units::Age;
 
@@ -35,6 +37,9 @@ const PLUMBING: [&str; 24] = [
     "ngx_alloc",
 ];
 
+/// Of a name beside its place: less says nothing.
+const NAME_COLUMNS_MIN: usize = 16;
+
 /// `function`, else `module+0xoffset`, else `[unknown]`.
 #[must_use]
 pub fn name(frame: &Frame) -> String {
@@ -61,25 +66,60 @@ pub fn basename(path: &str) -> &str {
 /// One line of at most `width` columns: `function (file:line)`, `function [module]`, or what stands for them.
 #[must_use]
 pub fn line(frame: &Frame, width: usize) -> String {
+    let (name, place) = parts(frame, width);
+    join(&name, &place)
+}
+
+/// The two parts of a [`line`]: the function, and where it is; that is empty if it has no room.
+#[must_use]
+pub fn parts(frame: &Frame, width: usize) -> (String, String) {
     let name = printable(&name(frame));
-    let whole = join(&name, &place(frame, true));
-    if columns(&whole) <= width {
-        return whole;
+    let long = place(frame, Place::Long);
+    if columns(&join(&name, &long)) <= width {
+        return (name, long);
     }
-    let place = place(frame, false);
-    let room = width.saturating_sub(columns(&place) + 1);
-    // A name in less than this says nothing: then the place has to go.
-    if room < 16 { fold(&name, width) } else { join(&fold(&name, room), &place) }
+    let whole = fold(&name, width);
+    let is_cut = |text: &str| text.starts_with('…') || text.ends_with('…');
+    let short = place(frame, Place::Short);
+    for place in [&short, &place(frame, Place::Line)] {
+        let folded = fold(&name, width.saturating_sub(columns(place) + 1));
+        if !is_cut(&folded) && columns(&join(&folded, place)) <= width {
+            return (folded, place.clone());
+        }
+    }
+    let room = width.saturating_sub(columns(&short) + 1);
+    // The place goes before the name is cut, but of a name that is cut anyway some more can go, too.
+    if is_cut(&whole) && room >= NAME_COLUMNS_MIN {
+        (fold(&name, room), short)
+    } else {
+        (whole, String::new())
+    }
 }
 
 fn join(name: &str, place: &str) -> String {
     if place.is_empty() { name.to_owned() } else { format!("{name} {place}") }
 }
 
-fn place(frame: &Frame, long: bool) -> String {
+/// How much of a place is said.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The file with its folder.
+    Long,
+    /// The file.
+    Short,
+    /// The line alone: it tells two calls of a function apart.
+    Line,
+}
+
+fn place(frame: &Frame, form: Place) -> String {
     let mut place = match (&frame.function, &frame.file, &frame.module) {
         (Some(_), Some(file), _) => {
-            let file = if long { last_two(file) } else { basename(file) };
+            let file = match form {
+                Place::Long => last_two(file),
+                Place::Short => basename(file),
+                Place::Line if frame.line.is_some() => "",
+                Place::Line => return String::new(),
+            };
             frame.line.map_or_else(|| format!("({file})"), |line| format!("({file}:{line})"))
         }
         (Some(_), None, Some(module)) => format!("[{}]", basename(module)),
@@ -104,14 +144,37 @@ pub fn printable(text: &str) -> String {
     text.replace(|c: char| c.is_control(), "\u{fffd}")
 }
 
-/// Columns that a text takes; names are of one column per character.
+/// Columns that a text takes in a terminal: some characters take two, some none.
 #[must_use]
 pub fn columns(text: &str) -> usize {
-    text.chars().count()
+    text.width()
+}
+
+/// The first characters of a text that fit into `width` columns.
+#[must_use]
+pub fn start(text: &str, width: usize) -> &str {
+    let mut room = width;
+    for (at, c) in text.char_indices() {
+        let Some(left) = room.checked_sub(c.width().unwrap_or(0)) else { return &text[..at] };
+        room = left;
+    }
+    text
+}
+
+/// The last characters of a text that fit into `width` columns.
+#[must_use]
+pub fn end(text: &str, width: usize) -> &str {
+    let mut room = width;
+    let mut start = text.len();
+    for (at, c) in text.char_indices().rev() {
+        let Some(left) = room.checked_sub(c.width().unwrap_or(0)) else { break };
+        (room, start) = (left, at);
+    }
+    &text[start..]
 }
 
 /// A name in at most `width` columns: first inner, then all template arguments, then the parameters are
-/// folded to `…`, and last the front is cut, since the end of a qualified name tells most.
+/// folded to `…`, and last it is cut: a qualified name at its front, since its end tells most, any other at its end.
 #[must_use]
 pub fn fold(name: &str, width: usize) -> String {
     let name = &name.replace("(anonymous namespace)", "{anonymous}");
@@ -128,8 +191,11 @@ pub fn fold(name: &str, width: usize) -> String {
             return folded;
         }
     }
-    let skip = columns(&folded) + 1 - width.max(1);
-    format!("…{}", folded.chars().skip(skip).collect::<String>())
+    match width.checked_sub(1) {
+        None => String::new(),
+        Some(room) if folded.contains("::") => format!("…{}", end(&folded, room)),
+        Some(room) => format!("{}…", start(&folded, room)),
+    }
 }
 
 /// Replaces what stands in brackets at a depth above `keep` by `…`. Arrows, comparison operators and a leading
@@ -164,19 +230,47 @@ fn elide(name: &str, open: char, close: char, keep: usize) -> String {
     out
 }
 
+/// How much a frame tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tells {
+    /// It has no name.
+    Nothing,
+    /// It allocates on behalf of others.
+    Plumbing,
+    /// What allocates, and for whom.
+    Something,
+}
+
+/// How much a frame tells.
+#[must_use]
+pub fn tells(frame: &Frame) -> Tells {
+    match frame.function.as_deref() {
+        None => Tells::Nothing,
+        Some(function) if is_plumbing(function) => Tells::Plumbing,
+        Some(_) => Tells::Something,
+    }
+}
+
 /// The frame that tells most: the first named one that does not allocate on behalf of others, else the first
 /// named one, else the first. `None` if there is no frame.
 #[must_use]
 pub fn telling(frames: &[Arc<Frame>]) -> Option<usize> {
-    let named = |frame: &Arc<Frame>| frame.function.is_some();
+    most_telling(frames.iter().map(|frame| tells(frame)))
+}
+
+/// As [`telling`], of frames that tell so much.
+#[must_use]
+pub fn most_telling(mut frames: impl Iterator<Item = Tells> + Clone) -> Option<usize> {
+    let (mut named, is_empty) = (frames.clone(), frames.clone().next().is_none());
     frames
-        .iter()
-        .position(|frame| frame.function.as_deref().is_some_and(|function| !is_plumbing(function)))
-        .or_else(|| frames.iter().position(named))
-        .or(if frames.is_empty() { None } else { Some(0) })
+        .position(|tells| tells == Tells::Something)
+        .or_else(|| named.position(|tells| tells != Tells::Nothing))
+        .or((!is_empty).then_some(0))
 }
 
 fn is_plumbing(function: &str) -> bool {
+    // glibc's other name of a function, for its own calls: `__GI___strdup`.
+    let function = function.strip_prefix("__GI_").unwrap_or(function);
     let folded = elide(function, '<', '>', 0);
     let head = folded.split('(').next().unwrap_or(&folded);
     // C++ puts the return type of a template function first: `void std::vector<…>::push_back<…>`.
@@ -224,6 +318,12 @@ mod tests {
             ("<alloc::vec::Vec<T, A> as Drop>::drop", 34, "<alloc::vec::Vec<…> as Drop>::drop"),
             ("<alloc::vec::Vec<T, A> as Drop>::drop", 30, "…c::vec::Vec<…> as Drop>::drop"),
             ("(anonymous namespace)::leak(std::vector<int>)", 26, "{anonymous}::leak(…)"),
+            ("createEmbeddedStringObject", 14, "createEmbedde…"),
+            ("キャッシュ::挿入", 16, "キャッシュ::挿入"),
+            ("キャッシュ::挿入", 10, "…ュ::挿入"),
+            ("キャッシュ::挿入", 8, "…::挿入"),
+            ("キャッシュ::挿入", 1, "…"),
+            ("キャッシュ::挿入", 0, ""),
         ] {
             check(name, width, expect);
         }
@@ -243,6 +343,9 @@ mod tests {
             (&["<alloc::vec::Vec<T> as core::iter::Extend<T>>::extend", "app::load"], "app::load"),
             (&["xmalloc", "read_file"], "read_file"),
             (&["PyMem_RawMalloc", "_PyObject_Malloc", "list_append"], "list_append"),
+            (&["__GI___strdup", "parse_header"], "parse_header"),
+            (&["__GI_setlocale", "main"], "__GI_setlocale"),
+            (&["___asprintf", "write_access_log"], "write_access_log"),
             (&["Cache::reallocate(int)", "main"], "Cache::reallocate(int)"),
             (&["xmalloc"], "xmalloc"),
         ] {
@@ -260,6 +363,13 @@ mod tests {
         frame.line = Some(1287);
         frame.inlined = true;
         assert_eq!(line(&frame, 60), "std::vector<…>::push_back(…) (stl_vector.h:1287) inlined");
+        frame.inlined = false;
+        frame.function = Some("build_response".to_owned());
+        assert_eq!(line(&frame, 37), "build_response (stl_vector.h:1287)");
+        assert_eq!(line(&frame, 30), "build_response (:1287)");
+        assert_eq!(line(&frame, 18), "build_response");
+        assert_eq!(line(&frame, 10), "build_res…");
+        frame.inlined = true;
         frame.function = None;
         assert_eq!(line(&frame, 60), "app+0x1000 (no symbol) inlined");
         frame.module = None;

@@ -32,7 +32,11 @@ pub fn read(input: &mut dyn Read) -> Result<Snapshot, ReadError> {
     input.read_to_end(&mut text)?;
     // The schema first: a field that is missing in another version is not the reader's first question.
     match serde_json::from_slice::<Head>(&text)?.schema {
-        Some(Value::String(schema)) if schema == SCHEMA => Ok(serde_json::from_slice(&text)?),
+        Some(Value::String(schema)) if schema == SCHEMA => {
+            let mut snapshot: Snapshot = serde_json::from_slice(&text)?;
+            snapshot.number_sites();
+            Ok(snapshot)
+        }
         Some(found) => Err(ReadError::Schema { found: found.to_string() }),
         None => Err(ReadError::Schema { found: "missing".to_owned() }),
     }

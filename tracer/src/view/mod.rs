@@ -10,8 +10,12 @@ pub mod flamegraph;
 pub mod frame;
 pub mod json;
 pub mod pprof;
+mod quality;
 pub mod read;
 pub mod table;
+mod text;
+mod totals;
+pub mod tui;
 pub mod words;
 
 #[cfg(test)]

@@ -34,6 +34,10 @@ const DEFAULT: Dimension = Dimension::InuseSpace;
 const PID: &str = "pid";
 /// Label with the reason why a stack ends early.
 const TRUNCATED: &str = "truncated";
+/// Label with the name of the thread, where call sites are told apart by it.
+const THREAD: &str = "thread";
+/// Label with the name of the allocator.
+const ALLOCATOR: &str = "allocator";
 /// Stands for the stack of a site without frames and without a reason.
 const NO_STACK: &str = "no stack";
 /// Function name of a line that has none, where the others of its location have one.
@@ -60,15 +64,20 @@ pub fn write(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
 /// # Errors
 /// When it is no pprof profile, a damaged one, or one of something else than the heap.
 pub fn read(bytes: &[u8]) -> Result<Snapshot, ReadError> {
+    let snapshot = |bytes: &[u8]| -> Result<Snapshot, ReadError> {
+        let mut snapshot = decode::snapshot(&proto::Profile::decode(bytes)?)?;
+        snapshot.number_sites();
+        Ok(snapshot)
+    };
     if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return decode::snapshot(&proto::Profile::decode(bytes)?);
+        return snapshot(bytes);
     }
     let mut unpacked = Vec::new();
     MultiGzDecoder::new(bytes).take(UNPACKED_BYTES_MAX + 1).read_to_end(&mut unpacked)?;
     if unpacked.len() as u64 > UNPACKED_BYTES_MAX {
         return Err(ReadError::Damaged("it unpacks to more than 1 GiB".to_owned()));
     }
-    decode::snapshot(&proto::Profile::decode(unpacked.as_slice())?)
+    snapshot(&unpacked)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Snapshots for the tests of the views: small, with everything that is hard to show.
 
+mod busy;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,6 +9,8 @@ use crate::model::snapshot::{
     Allocator, CallSite, Comparison, Frame, FunctionTotals, Host, Mode, Overhead, Probe, Quality, SCHEMA,
     SelfCheck, SiteErrors, SiteIntervals, SizeBucket, Snapshot, Target, Tool, Totals, Verdict,
 };
+
+pub(crate) use busy::{busy, fleet, many};
 
 const EXE: &str = "/srv/leaky/bin/leaky";
 const EXE_BUILD_ID: &str = "6f1b2c3d4e5f60718293a4b5c6d7e8f901234567";
@@ -22,6 +26,7 @@ pub(crate) fn sample() -> Snapshot {
         lost: counts(&[("map_full", 0), ("ring_full", 0)]),
         truncated: counts(&[("depth", 0), ("no_frame_pointer", 1)]),
         unsymbolized_frames: 1,
+        pending_symbols: 0,
         frees_unmatched: Some(17),
         pending_unreturned: 1,
         returns_without_entry: Some(2),
@@ -57,12 +62,14 @@ pub(crate) fn sample() -> Snapshot {
 pub(crate) fn two_targets() -> Snapshot {
     let mut snapshot = sample();
     let mut moved = leak(4343);
-    for frame in &mut moved.frames {
+    for frame in Arc::make_mut(&mut moved.frames) {
         let frame = Arc::make_mut(frame);
         let address = u64::from_str_radix(&frame.address[2..], 16).expect("an address");
         frame.address = format!("{:#x}", address + 0x10_0000);
     }
-    let bare = CallSite { frames: Vec::new(), truncated: Some("read_fault".to_owned()), ..cut(4343) };
+    moved.id = 2;
+    let bare =
+        CallSite { id: 3, frames: Arc::default(), truncated: Some("read_fault".to_owned()), ..cut(4343) };
     let sites = [moved, bare];
     let mut second = target(4343, "leaky-2", &sites);
     second.labels = labels(&[("canary_group", "canary")]);
@@ -113,12 +120,12 @@ pub(crate) fn sampled() -> Snapshot {
             inuse_bytes: Some(bytes * 0.25),
         };
         let around = |value: f64| [value * 0.5, value * 2.0];
-        site.interval_95 = Some(SiteIntervals {
+        site.interval_95 = Some(Arc::new(SiteIntervals {
             alloc_objects: around(site.alloc_objects as f64),
             alloc_bytes: around(site.alloc_bytes as f64),
             inuse_objects: Some(around(objects)),
             inuse_bytes: Some(around(bytes)),
-        });
+        }));
     }
     let totals = &mut snapshot.targets[0].totals;
     totals.standard_error.insert("inuse_bytes".to_owned(), totals.inuse_bytes.unwrap_or(0) as f64 * 0.03125);
@@ -148,7 +155,10 @@ pub(crate) fn empty() -> Snapshot {
 fn leak(pid: u32) -> CallSite {
     let insert = frame(0x5555_5555_61a8, "Cache::insert(std::string const&)", EXE, 0x21a8);
     CallSite {
+        id: 0,
         pid,
+        thread: None,
+        allocator: Some("glibc".into()),
         alloc_objects: 2100,
         alloc_bytes: 13_000_000,
         free_objects: Some(100),
@@ -163,6 +173,7 @@ fn leak(pid: u32) -> CallSite {
         interval_95: None,
         samples: 2100,
         inuse_samples: None,
+        recent: None,
         truncated: None,
         by_frame_pointers: false,
         frames: [
@@ -199,7 +210,10 @@ fn leak(pid: u32) -> CallSite {
 
 fn cut(pid: u32) -> CallSite {
     CallSite {
+        id: 1,
         pid,
+        thread: None,
+        allocator: Some("glibc".into()),
         alloc_objects: 1000,
         alloc_bytes: 64_000,
         free_objects: Some(990),
@@ -214,6 +228,7 @@ fn cut(pid: u32) -> CallSite {
         interval_95: None,
         samples: 1000,
         inuse_samples: None,
+        recent: None,
         truncated: Some("no_frame_pointer".to_owned()),
         by_frame_pointers: false,
         frames: [at(frame(0x5555_5555_7d02, "parse_request", EXE, 0x3d02), "/srv/leaky/src/http.c", 88)]
@@ -288,6 +303,7 @@ fn target(pid: u32, comm: &str, sites: &[CallSite]) -> Target {
             ],
             lifetime_histogram: None,
         },
+        timeline: None,
     }
 }
 

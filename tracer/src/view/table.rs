@@ -6,11 +6,13 @@ use std::io::{self, Write};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::model::snapshot::Snapshot;
-use crate::view::{Options, known};
+use crate::view::{Options, known, text};
 use style::Style;
 
+pub(super) use header::totals;
+
 mod header;
-mod precision;
+pub(super) mod precision;
 mod quality;
 mod sites;
 mod style;
@@ -26,7 +28,7 @@ pub fn write(snapshot: &Snapshot, options: &Options, out: &mut dyn Write) -> io:
     lines.push(String::new());
     if dimension != options.dimension {
         let sentence = "Mode alloc does not see frees: sorted by allocations, not by what is in use.";
-        lines.extend(style::wrap(sentence, style.width));
+        lines.extend(text::wrap(sentence, style.width));
     }
     lines.extend(sites::lines(snapshot, dimension, options.top, style));
     lines.push(String::new());
@@ -39,7 +41,7 @@ pub fn write(snapshot: &Snapshot, options: &Options, out: &mut dyn Write) -> io:
 
 /// Rows in columns, one line each, the header first; all cells to the right but those of the first column
 /// where `first_left`.
-fn grid(header: &[String], rows: &[Vec<String>], first_left: bool) -> Vec<String> {
+pub(super) fn grid(header: &[String], rows: &[Vec<String>], first_left: bool) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).force_no_tty();
     table.set_header(header.to_vec());

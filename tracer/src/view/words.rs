@@ -1,6 +1,8 @@
 //! Reasons and verdicts in words. The keys are those of the JSON document; an unknown key stands for itself.
 
-use crate::model::snapshot::{Dimension, Snapshot, Verdict};
+use crate::model::snapshot::{Dimension, Mode, Snapshot, Totals, Verdict};
+use crate::units::{Bytes, Count};
+use crate::view::frame;
 
 /// A key of `quality.lost` or `quality.truncated`, what it means and what the reader can do.
 struct Words {
@@ -97,8 +99,36 @@ pub fn sampling(snapshot: &Snapshot) -> String {
     match snapshot.sample_bytes {
         0 if snapshot.is_sampled() => "every allocation now, samples before".to_owned(),
         0 => "every allocation".to_owned(),
-        bytes => format!("a sample every {}", crate::units::Bytes(bytes)),
+        bytes => format!("a sample every {}", Bytes(bytes)),
     }
+}
+
+/// What a tracing came to, in a line.
+#[must_use]
+pub fn summary(snapshot: &Snapshot) -> String {
+    let who = match snapshot.targets.as_slice() {
+        [] => "nothing".to_owned(),
+        [target] => format!("{} (pid {})", frame::printable(&target.comm), target.pid),
+        targets => format!("{} processes", targets.len()),
+    };
+    let sum = |value: fn(&Totals) -> u64| snapshot.targets.iter().map(|target| value(&target.totals)).sum();
+    let (bytes, objects) = match snapshot.mode {
+        Mode::Live => {
+            (sum(|totals| totals.inuse_bytes.unwrap_or(0)), sum(|totals| totals.inuse_objects.unwrap_or(0)))
+        }
+        Mode::Alloc => (sum(|totals| totals.alloc_bytes), sum(|totals| totals.alloc_objects)),
+    };
+    let what = match snapshot.mode {
+        Mode::Live => "in use",
+        Mode::Alloc => "allocated",
+    };
+    format!(
+        "traced {who} for {}: {} {what} in {} objects, {}",
+        frame::age(snapshot.attached_seconds),
+        Bytes(bytes),
+        Count(objects),
+        verdict(snapshot.quality.verdict)
+    )
 }
 
 /// The verdict's word.

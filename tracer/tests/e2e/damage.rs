@@ -75,8 +75,8 @@ fn name_addresses(bytes: &[u8], seed: u64) {
     let (file, mut symbolizer) = (Arc::new(file), Symbolizer::default());
     for file_offset in (0x1000..bytes.len() as u64).step_by(0x171).take(40) {
         let place = Place::File { file: Arc::clone(&file), file_offset };
-        let id = symbolizer.place(Located { address: file_offset, interrupted: false, place });
-        assert!(!symbolizer.frames(id).is_empty(), "an address without a name has a reason");
+        let located = Located { address: file_offset, interrupted: false, place };
+        assert!(!symbolizer.frames(&located).is_empty(), "an address without a name has a reason");
     }
 }
 

@@ -75,7 +75,7 @@ fn traced_with(program: &Path, rename: impl FnOnce(&mut Truth)) -> Snapshot {
 
 /// Frames of functions that only a symbol table knows, not `.dynsym`.
 fn frames_named<'a>(snapshot: &'a Snapshot, name: &str) -> Vec<&'a Frame> {
-    let frames = snapshot.sites.iter().flat_map(|site| &site.frames);
+    let frames = snapshot.sites.iter().flat_map(|site| site.frames.iter());
     frames.map(AsRef::as_ref).filter(|frame| frame.function.as_deref() == Some(name)).collect()
 }
 

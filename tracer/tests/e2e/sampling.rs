@@ -81,7 +81,7 @@ fn assert_sampled(snapshot: &Snapshot, truth: &Part) {
     });
     for site in &snapshot.sites {
         let intervals =
-            site.interval_95.unwrap_or_else(|| panic!("no interval at {:?}", direct_caller(site)));
+            site.interval_95.clone().unwrap_or_else(|| panic!("no interval at {:?}", direct_caller(site)));
         let [low, high] = intervals.alloc_bytes;
         let value = site.alloc_bytes as f64;
         assert!(low - 0.5 <= value && value <= high + 0.5, "{value} in {low} … {high}: {site:?}");
@@ -198,7 +198,11 @@ fn empty_allocations_are_sampled_and_weigh_nothing() {
         let apart = (site.alloc_objects as f64 - 20_000.0) / site.standard_error.alloc_objects;
         assert!(apart.abs() < ERRORS, "{site:?}");
         assert_eq!((site.alloc_bytes, site.standard_error.alloc_bytes), (0, 0.0), "{site:?}");
-        assert_eq!(site.interval_95.map(|intervals| intervals.alloc_bytes), Some([0.0, 0.0]), "{site:?}");
+        assert_eq!(
+            site.interval_95.as_ref().map(|intervals| intervals.alloc_bytes),
+            Some([0.0, 0.0]),
+            "{site:?}"
+        );
         assert_eq!((site.inuse_objects, site.inuse_bytes), (Some(0), Some(0)), "{site:?}");
     }
 }

@@ -28,12 +28,19 @@ fn an_option_of_a_later_version_is_refused_with_that_sentence() {
         ("--mode", "growth", format!("--mode growth {later}. Use alloc or live")),
         ("--max-overhead", "2%", format!("--max-overhead {later}")),
         ("--sample-bytes", "auto", format!("--sample-bytes auto {later}. Use 0, every allocation")),
-        ("--format", "tui", format!("--format tui {later}. Use table")),
     ] {
         refused(&["attach", "--pid", "1", option, value], &sentence);
         refused(&["run", option, value, "--", "true"], &sentence);
     }
-    refused(&["view", "--format", "tui", "x.json"], &format!("--format tui {later}. Use table"));
+}
+
+/// Check that the live view is refused where there is no terminal, or where it is CMD's.
+#[test]
+fn a_live_view_without_a_terminal_is_refused() {
+    let sentence = "--format tui needs stdout to be a terminal that is ours. Use table";
+    refused(&["attach", "--pid", "1", "--format", "tui"], sentence);
+    refused(&["run", "--format", "tui", "--", "true"], sentence);
+    refused(&["view", "--format", "tui", "x.json"], sentence);
 }
 
 /// Check that every wrong value is named with its option, and with what would be right.
@@ -42,7 +49,7 @@ fn a_wrong_value_is_refused_with_what_would_be_right() {
     for (options, sentence) in [
         (&["--mode", "heap"][..], "--mode heap is unknown: it is alloc or live"),
         (&["--sample-bytes", "513MiB"], "--sample-bytes 513MiB: it must be at most 512 MiB"),
-        (&["--format", "xml"], "--format xml is unknown: it is table, json, pprof, folded or svg"),
+        (&["--format", "xml"], "--format xml is unknown: it is tui, table, json, pprof, folded or svg"),
         (
             &["-o", "report.xml"],
             "-o report.xml: its suffix is of no format. Use .json, .pb.gz, .folded, .svg or .txt, or one -o \
@@ -147,7 +154,7 @@ fn a_command_line_of_the_wrong_shape_is_refused() {
 fn help_shows_every_option_that_works_and_no_other() {
     const COMMANDS: [&str; 6] = ["attach", "run", "view", "doctor", "completions", "man"];
     let options = "--mode --sample-bytes --duration --interval --top --format --output --view --older-than \
-                   --include --exclude --label --allocator --object --symbol-prefix --attach --follow-forks --max-stacks --max-live";
+                   --include --exclude --label --allocator --object --symbol-prefix --attach --follow-forks --by-thread --max-stacks --max-live";
     let main_help = tracer(["--help"]);
     for command in COMMANDS {
         assert!(main_help.success().contains(&format!("\n  {command} ")), "{command}: {}", main_help.text());
@@ -163,7 +170,7 @@ fn help_shows_every_option_that_works_and_no_other() {
     }
     for args in [&["--help"][..]].into_iter().chain(COMMANDS.each_ref().map(std::slice::from_ref)) {
         let help = tracer(args.iter().chain(&["--help"]));
-        for hidden in ["max-overhead", "growth", "tui", "auto|", "__", "seccomp"] {
+        for hidden in ["max-overhead", "growth", "auto|", "__", "seccomp"] {
             assert!(!help.success().contains(hidden), "{args:?} {hidden}: {}", help.text());
         }
     }

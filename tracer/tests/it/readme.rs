@@ -80,7 +80,7 @@ fn check(line: &[String]) -> Result<(), String> {
     let checked = match cli.command {
         Command::Attach(args) => options::trace(&args.trace, false).map(drop),
         Command::Run(args) => options::trace(&args.trace, true).map(drop),
-        Command::View(args) => options::format(&args.format, "--format").map(drop),
+        Command::View(args) => options::stdout(args.format.as_deref(), true).map(drop),
         _ => Ok(()),
     };
     checked.map_err(|error| error.to_string())

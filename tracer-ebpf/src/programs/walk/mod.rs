@@ -10,13 +10,13 @@ mod tables;
 mod window;
 
 use tracer_ebpf::{
-    abi::{CodeRange, EventHeader, MAX_FRAMES, Range, Slot, StackEvent, StopReason},
+    abi::{CodeRange, Cookie, EventHeader, MAX_FRAMES, Range, Slot, StackEvent, StopReason},
     stack_hash::StackHash,
 };
 
 use super::{
     atomic,
-    maps::{BY_TABLES, SCRATCH, SCRATCH_SLOTS},
+    maps::{BY_TABLES, BY_THREAD, SCRATCH, SCRATCH_SLOTS},
     process,
 };
 pub(crate) use window::copy;
@@ -104,10 +104,17 @@ pub(crate) struct Caller {
 
 /// Walks from the direct caller, in what [`copy`] has copied as far as that reaches.
 #[inline(always)]
-pub(crate) fn walk(scratch: &mut Scratch, slot_index: u32, slot: *const Slot, caller: Caller) -> Walked {
+pub(crate) fn walk(scratch: &mut Scratch, cookie: &Cookie, slot: *const Slot, caller: Caller) -> Walked {
+    let slot_index = u32::from(cookie.slot);
     // SAFETY: a pointer into the map's value.
     let (seed, trampoline) = unsafe { ((*slot).seed, (*slot).trampoline) };
-    scratch.hash = StackHash::new(seed, slot_index);
+    // One place may call two allocators, by a pointer.
+    scratch.hash = StackHash::new(seed, slot_index | u32::from(cookie.totals) << 16);
+    if BY_THREAD.load() != 0 {
+        process::thread_name(&mut scratch.event.thread);
+        let [first, second] = scratch.event.thread;
+        scratch.hash = scratch.hash.frame(first).frame(second);
+    }
     scratch.count = 0;
     scratch.trampoline = trampoline;
     // SAFETY: as above; user space replaces the word as a whole.
@@ -155,17 +162,18 @@ fn sign_mask(value: u64) -> u64 {
 impl Scratch {
     /// Fills the record's header; its length in bytes with the frames.
     #[inline(always)]
-    pub(crate) fn seal(&mut self, slot: u32, tgid: u32, walked: &Walked) -> u64 {
+    pub(crate) fn seal(&mut self, cookie: &Cookie, tgid: u32, walked: &Walked) -> u64 {
         self.event = StackEvent {
             header: EventHeader {
                 kind: tracer_ebpf::abi::EventKind::Stack as u32,
                 tgid,
                 value: walked.hash.key,
             },
-            slot,
+            slot: u32::from(cookie.slot),
             frames: walked.frames,
             stop: walked.stop,
-            _reserved: 0,
+            function: u32::from(cookie.totals),
+            thread: self.event.thread,
         };
         size_of::<StackEvent>() as u64 + u64::from(walked.frames & (FRAME_PLACES as u32 - 1)) * 8
     }

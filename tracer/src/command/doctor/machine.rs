@@ -68,6 +68,7 @@ fn trial(name: &'static str, mode: Mode, kind: Kind) -> (Check, bool) {
         functions: calibrate::FUNCTIONS,
         max_live: 4096,
         by_tables: true,
+        by_thread: false,
         keep_rows: true,
         bpf_loop: true,
         stop_one_in: 0,

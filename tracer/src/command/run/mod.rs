@@ -134,7 +134,8 @@ fn follow(
             Event::Notice(Notice::Fork { parent, child }) => newcomers.forked(session, parent, child),
             Event::Notice(Notice::Loaded { tgid }) => loads.changed(session, tgid),
             Event::Tables => session.take_tables(),
-            Event::Tick => {}
+            // The terminal is CMD's.
+            Event::Wish(_) | Event::Tick => {}
         }
         if !is_over && pace.is_due() {
             pace.took(session.drain());

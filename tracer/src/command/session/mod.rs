@@ -1,5 +1,6 @@
 //! The one loop body behind `attach` and `run`: targets come in, stacks are drained, a snapshot comes out.
 
+mod ages;
 pub(super) mod calibrate;
 mod choice;
 mod deep_stack;
@@ -9,6 +10,7 @@ pub(super) mod planned;
 mod processes;
 mod report;
 mod slots;
+mod stacks;
 mod traced;
 pub(super) mod unwinding;
 
@@ -17,26 +19,22 @@ use std::time::{Duration, Instant};
 
 use super::Failure;
 use super::messages::Messages;
-use crate::collect::{self, NewStack};
+use crate::collect::NewStack;
 use crate::kernel::attach::Links;
-use crate::kernel::{Kernel, LoadOptions, RING_BYTES, btf, preflight};
+use crate::kernel::{Kernel, LoadOptions, btf, preflight};
 use crate::mode::Mode;
 use crate::model::snapshot::Snapshot;
 use crate::model::{HitCosts, Model};
 use crate::options::{TraceOptions, Unwind};
-use crate::symbolize::{Symbolizer, Unmapped};
+use crate::symbolize::Symbols;
 use crate::target::mappings::{FileCache, Mappings};
 use crate::target::{Target, loader};
+use ages::AgePasses;
 use planned::PlanCache;
 use processes::Leaving;
 use slots::Slots;
 use traced::Traced;
 use unwinding::Unwinding;
-
-/// A new stack waits for this many looks at the mappings at most.
-const LOOKS_FOR_MAPPING: u32 = 2;
-/// New stacks that are decoded at a time.
-const BATCH_BYTES: u64 = 1 << 20;
 
 /// Functions that are counted apart: room for this many at least.
 const FUNCTIONS_MIN: u32 = 2048 - calibrate::FUNCTIONS;
@@ -57,6 +55,7 @@ pub struct Session {
     mode: Mode,
     sample_bytes: u64,
     was_sampled: bool,
+    ages: AgePasses,
     choice: crate::options::Choice,
     seed: u64,
     files: FileCache,
@@ -67,7 +66,7 @@ pub struct Session {
     traced: Vec<Traced>,
     given: BTreeSet<u32>,
     model: Model,
-    symbolizer: Symbolizer,
+    symbols: Symbols,
     waiting: Vec<(NewStack, u32)>,
     slots: Slots,
     /// Slots whose probes are being removed.
@@ -118,6 +117,7 @@ impl Session {
             functions: totals + calibrate::FUNCTIONS,
             max_live: options.max_live,
             by_tables: options.unwind == Unwind::Tables,
+            by_thread: options.by_thread,
             keep_rows: options.keep_rows,
             bpf_loop: options.bpf_loop,
             stop_one_in: options.stop_one_in,
@@ -139,6 +139,7 @@ impl Session {
             mode,
             sample_bytes: options.sample_bytes,
             was_sampled: options.sample_bytes > 0,
+            ages: AgePasses::default(),
             choice: options.choice.clone(),
             seed: random_seed(),
             files: FileCache::default(),
@@ -147,7 +148,7 @@ impl Session {
             traced: Vec::new(),
             given: BTreeSet::new(),
             model: Model::default(),
-            symbolizer: Symbolizer::default(),
+            symbols: Symbols::default(),
             waiting: Vec::new(),
             slots: Slots::new(totals),
             leaving: Vec::new(),
@@ -220,8 +221,17 @@ impl Session {
         }
     }
 
+    /// Whether the numbers stand still.
+    #[must_use]
+    pub const fn is_stopped(&self) -> bool {
+        self.stopped_ns.is_some()
+    }
+
     /// Stops counting: from here on the numbers stand still.
     pub fn stop(&mut self) {
+        if self.is_stopped() {
+            return;
+        }
         if let Some((_, since)) = self.counting_since {
             self.counted = since.elapsed();
         }
@@ -232,30 +242,7 @@ impl Session {
         }
         // The probes are silent: what a ring buffer holds is all there is.
         self.drain();
-        for (stack, _) in std::mem::take(&mut self.waiting) {
-            self.locate(&stack, Unmapped::Stays);
-        }
-    }
-
-    /// Takes the stacks that are new since the last time, one ring buffer full at most; their bytes.
-    pub fn drain(&mut self) -> u64 {
-        self.kernel.flush_log();
-        self.take_tables();
-        let mut bytes = 0;
-        loop {
-            let batch = collect::stacks(&mut self.kernel, BATCH_BYTES);
-            self.unknown_records += batch.unknown_records;
-            for stack in batch.stacks {
-                if !self.locate(&stack, Unmapped::Waits) {
-                    self.waiting.push((stack, 0));
-                }
-            }
-            bytes += batch.bytes;
-            if batch.bytes < BATCH_BYTES || bytes >= RING_BYTES {
-                break;
-            }
-        }
-        bytes
+        self.locate_all();
     }
 
     /// Looks at the processes: at their mappings, if a stack waits for them, and at what they use.
@@ -268,13 +255,7 @@ impl Session {
             for index in indices {
                 self.refresh_mappings(index);
             }
-            for (stack, looks) in std::mem::take(&mut self.waiting) {
-                let looks = looks + 1;
-                let is_last = looks >= LOOKS_FOR_MAPPING;
-                if !self.locate(&stack, if is_last { Unmapped::Stays } else { Unmapped::Waits }) {
-                    self.waiting.push((stack, looks));
-                }
-            }
+            self.locate_waiting();
         }
         self.refresh_next();
         for _ in 0..self.traced.len().min(USAGES_PER_LOOK) {
@@ -325,18 +306,6 @@ impl Session {
         }
     }
 
-    /// Remembers a stack with its places; false if it waits for its mapping.
-    fn locate(&mut self, stack: &NewStack, unmapped: Unmapped) -> bool {
-        let Some(known) = self.traced.iter_mut().find_map(|traced| traced.code_of(stack.slot)) else {
-            return true;
-        };
-        let Some(located) = self.symbolizer.locate(stack, known.mappings, known.cache, unmapped) else {
-            return false;
-        };
-        self.model.learn(stack.key, located);
-        true
-    }
-
     /// Counts something that could not be attached to.
     pub fn count_failure(&mut self, reason: &str) {
         self.count_failures(reason, 1);
@@ -354,14 +323,32 @@ impl Session {
         }
     }
 
-    /// The picture of this moment.
+    /// Keeps rates, trends and timelines from now on.
+    pub fn keep_history(&mut self, interval: Duration) {
+        self.model.keep_history(self.mode, interval);
+    }
+
+    /// The picture of this moment, with the names that are known by now, its sites in no order.
+    ///
+    /// # Errors
+    ///
+    /// A map cannot be read.
+    pub fn glance(&mut self, options: &TraceOptions) -> Result<Snapshot, Failure> {
+        let moment = report::moment(self, options)?;
+        Ok(self.model.snapshot(moment, &options.filter, &mut self.symbols))
+    }
+
+    /// The picture of this moment, with all names: that may take seconds.
     ///
     /// # Errors
     ///
     /// A map cannot be read.
     pub fn snapshot(&mut self, options: &TraceOptions) -> Result<Snapshot, Failure> {
         let moment = report::moment(self, options)?;
-        Ok(self.model.snapshot(moment, &options.filter, &mut self.symbolizer))
+        self.model.read_names(&moment, &options.filter, &mut self.symbols);
+        let mut snapshot = self.model.snapshot(moment, &options.filter, &mut self.symbols);
+        snapshot.sort_sites();
+        Ok(snapshot)
     }
 
     /// Measures what one hit costs here, on this process, once the targets are free again.

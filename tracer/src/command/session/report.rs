@@ -17,7 +17,7 @@ pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Mo
     let mut targets = Vec::new();
     for traced in &session.traced {
         let program = traced.program();
-        let build_id = program.and_then(|file| session.symbolizer.build_id(&file));
+        let build_id = program.and_then(|file| session.symbols.build_id(&file));
         let last = traced.images.len().saturating_sub(1);
         let slots = traced.images.iter().enumerate().map(|(position, image)| {
             Ok(SlotState {
@@ -34,8 +34,15 @@ pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Mo
     let now_ns = session.stopped_ns.unwrap_or_else(monotonic_ns);
     let ages = match session.mode {
         Mode::Live => {
-            let old = options.filter.older_than.unwrap_or_default();
-            Ages::of(collect::live_blocks(&session.kernel), now_ns, old)
+            let old = options.filter.older_than;
+            match session.stopped_ns {
+                // Nothing changes any more.
+                Some(_) => {
+                    let all = 0..session.kernel.live_buckets();
+                    Ages::of(collect::live_blocks(&session.kernel, all), now_ns, old)
+                }
+                None => session.ages.look(&session.kernel, now_ns, old),
+            }
         }
         Mode::Alloc => Ages::default(),
     };
@@ -54,7 +61,7 @@ pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Mo
         labels: options.labels.clone(),
         host: host(),
         targets,
-        sites: collect::sites(&session.kernel),
+        sites: collect::sites(&session.kernel, session.was_sampled),
         ages,
         calls_in_flight: if session.mode == Mode::Live {
             session.traced.iter().map(|traced| session.kernel.calls_in_flight(traced.pid())).sum()

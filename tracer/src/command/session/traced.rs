@@ -60,6 +60,16 @@ impl ImageState {
 pub(super) struct Code<'a> {
     pub(super) mappings: &'a Mappings,
     pub(super) cache: &'a mut AddressCache,
+    functions: &'a [FunctionState],
+    allocators: &'a [snapshot::Allocator],
+}
+
+impl<'a> Code<'a> {
+    /// The name of the allocator that a function belongs to, by the index of the function's totals.
+    pub(super) fn allocator_of(&self, total: u32) -> Option<&'a str> {
+        let function = self.functions.iter().find(|function| function.total == total)?;
+        Some(&self.allocators.get(function.function.allocator)?.name)
+    }
 }
 
 impl ImageState {
@@ -179,7 +189,12 @@ impl Traced {
 
     pub(super) fn code_of(&mut self, slot: u32) -> Option<Code<'_>> {
         let image = self.images.iter_mut().find(|image| image.slot == slot)?;
-        Some(Code { mappings: &image.mappings, cache: &mut image.addresses })
+        Some(Code {
+            mappings: &image.mappings,
+            cache: &mut image.addresses,
+            functions: &image.functions,
+            allocators: &image.allocators,
+        })
     }
 
     /// Takes new mappings of the present image, and tells the programs.
@@ -253,6 +268,7 @@ impl Traced {
             ended,
             allocators: Vec::new(),
             totals: snapshot::Totals::default(),
+            timeline: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::model::snapshot::{CallSite, Dimension, Frame, Mode, SiteErrors, Snapshot};
 use crate::view::pprof::proto::{Function, Label, Location, Mapping, Profile, Sample};
-use crate::view::pprof::{PID, SAMPLE_TYPES, TRUNCATED, UNKNOWN, comment, foreign};
+use crate::view::pprof::{ALLOCATOR, PID, SAMPLE_TYPES, THREAD, TRUNCATED, UNKNOWN, comment, foreign};
 use crate::view::read::ReadError;
 
 const NOTE: &str = "opened from a pprof file: ages, frees per site, standard errors per site and the reasons of frames \
@@ -90,16 +90,21 @@ impl<'a> Decoder<'a> {
             sample.value.get(self.values[of]).map_or(0, |&value| u64::try_from(value).unwrap_or(0))
         };
         let in_use = |dimension| (mode == Mode::Live).then(|| value(dimension));
-        let (mut pid, mut truncated) = (0, None);
+        let (mut pid, mut truncated, mut thread, mut allocator) = (0, None, None, None);
         for label in &sample.label {
             match self.text(label.key)? {
                 PID => pid = self.pid(label)?,
                 TRUNCATED => truncated = self.some_text(label.str)?,
+                THREAD => thread = self.some_text(label.str)?,
+                ALLOCATOR => allocator = self.some_text(label.str)?,
                 _ => {}
             }
         }
         Ok(CallSite {
+            id: 0,
             pid,
+            thread: thread.map(Arc::from),
+            allocator: allocator.map(Arc::from),
             alloc_objects: value(Dimension::AllocObjects),
             alloc_bytes: value(Dimension::AllocSpace),
             free_objects: None,
@@ -111,9 +116,10 @@ impl<'a> Decoder<'a> {
             // With every allocation looked at, they are the samples; else nobody knows.
             samples: if self.profile.period == 0 { value(Dimension::AllocObjects) } else { 0 },
             inuse_samples: None,
+            recent: None,
             truncated,
             by_frame_pointers: false,
-            frames: self.frames(&sample.location_id)?,
+            frames: self.frames(&sample.location_id)?.into(),
         })
     }
 
@@ -195,7 +201,7 @@ impl<'a> Decoder<'a> {
             }
         }
         let mut common = common.unwrap_or_default();
-        common.retain(|key, _| key != PID && key != TRUNCATED);
+        common.retain(|key, _| ![PID, TRUNCATED, THREAD, ALLOCATOR].contains(&key.as_str()));
         Ok(common)
     }
 }

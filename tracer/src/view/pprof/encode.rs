@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::model::snapshot::{CallSite, Frame, Snapshot};
 use crate::view::pprof::mapping::{self, Key, Mappings};
 use crate::view::pprof::proto::{Function, Label, Line, Location, Profile, Sample, ValueType};
-use crate::view::pprof::{DEFAULT, NO_STACK, PID, SAMPLE_TYPES, TRUNCATED, UNKNOWN, comment};
+use crate::view::pprof::{
+    ALLOCATOR, DEFAULT, NO_STACK, PID, SAMPLE_TYPES, THREAD, TRUNCATED, UNKNOWN, comment,
+};
 
 /// The profile of a snapshot.
 pub(super) fn profile(snapshot: &Snapshot) -> Profile {
@@ -83,6 +85,9 @@ impl Encoder {
         let mut label = self.labels(snapshot, site.pid);
         if let Some(reason) = &site.truncated {
             label.push(self.text_label(TRUNCATED, reason));
+        }
+        for (key, text) in [(THREAD, &site.thread), (ALLOCATOR, &site.allocator)] {
+            label.extend(text.as_deref().map(|text| self.text_label(key, text)));
         }
         self.profile.sample.push(Sample { location_id, value, label });
     }

@@ -38,6 +38,7 @@ pub(super) fn snapshot(
         ended: None,
         allocators: Vec::new(),
         totals: totals(&sites),
+        timeline: None,
     };
     Snapshot {
         schema: SCHEMA.to_owned(),

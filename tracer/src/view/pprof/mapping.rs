@@ -99,7 +99,7 @@ impl Mappings {
     pub(super) fn new(snapshot: &Snapshot) -> Self {
         let mut extents: Vec<Extent> = Vec::new();
         let mut at = HashMap::new();
-        for frame in snapshot.sites.iter().flat_map(|site| &site.frames) {
+        for frame in snapshot.sites.iter().flat_map(|site| site.frames.iter()) {
             let Some(key) = Key::of(frame) else { continue };
             let at = *at.entry(key.clone()).or_insert_with(|| {
                 extents.push(Extent::new(key, address(frame)));

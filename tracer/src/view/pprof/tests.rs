@@ -102,7 +102,7 @@ fn addresses_lie_in_their_mapping_and_lead_to_the_offset_in_the_file() {
             assert_eq!((mapping.memory_start % 4096, mapping.memory_limit % 4096), (0, 0));
             let offset = location.address - mapping.memory_start + mapping.file_offset;
             let module = text(&profile, mapping.filename);
-            let mut frames = snapshot.sites.iter().flat_map(|site| &site.frames);
+            let mut frames = snapshot.sites.iter().flat_map(|site| site.frames.iter());
             assert!(
                 frames.any(|frame| frame.file_offset == Some(offset) && frame.module.as_deref() == Some(module)),
                 "{module}+{offset:#x}"
@@ -124,14 +124,15 @@ fn labels_are_those_of_the_snapshot_and_of_the_target_with_the_pid() {
         let labels = profile.sample[at].label.iter();
         labels.map(|label| (text(&profile, label.key), text(&profile, label.str), label.num)).collect()
     };
-    assert_eq!(labels(0), [("service", "shop", 0), ("pid", "", 4242)]);
+    assert_eq!(labels(0), [("service", "shop", 0), ("pid", "", 4242), ("allocator", "glibc", 0)]);
     assert_eq!(
         labels(3),
         [
             ("canary_group", "canary", 0),
             ("service", "shop", 0),
             ("pid", "", 4343),
-            ("truncated", "read_fault", 0)
+            ("truncated", "read_fault", 0),
+            ("allocator", "glibc", 0)
         ]
     );
     // A site without frames keeps its numbers: its reason stands for the stack.
@@ -175,7 +176,7 @@ fn profile_reads_back_but_for_what_pprof_cannot_hold() {
         for site in &mut expect.sites {
             (site.free_objects, site.oldest_seconds) = (None, None);
             site.standard_error = Default::default();
-            site.frames.iter_mut().for_each(|frame| Arc::make_mut(frame).reason = None);
+            Arc::make_mut(&mut site.frames).iter_mut().for_each(|frame| Arc::make_mut(frame).reason = None);
         }
         let mut got = read(&packed(&snapshot)).unwrap();
         assert!(got.quality.notes.pop().unwrap().starts_with("opened from a pprof file"));

@@ -7,7 +7,9 @@ use crate::model::snapshot::{Allocator, Snapshot, Target, Totals};
 use crate::units::{Bytes, Count};
 use crate::view::frame::{age, printable};
 use crate::view::table::grid;
-use crate::view::table::style::{Ink, Style, cut_middle, wrap};
+use crate::view::table::style::Style;
+use crate::view::text::{Ink, cut_middle, wrap};
+use crate::view::totals::{functions, relative};
 use crate::view::words;
 
 /// The tracer's line, then the targets' blocks.
@@ -102,7 +104,8 @@ fn process(target: &Target) -> String {
     format!("{processes}resident {resident} · CPU time {cpu} since the attach")
 }
 
-fn totals(totals: &Totals, attached_seconds: f64) -> Vec<String> {
+/// A line per number, the header first.
+pub(in crate::view) fn totals(totals: &Totals, attached_seconds: f64) -> Vec<String> {
     let row = |name: &str, prefix: &str, objects: Option<u64>, bytes: Option<u64>, rated: bool| {
         let error = |unit: &str| relative(totals, &format!("{prefix}_{unit}"));
         let rates = |value: Option<u64>| if rated { per_second(value, attached_seconds) } else { None };
@@ -126,23 +129,6 @@ fn totals(totals: &Totals, attached_seconds: f64) -> Vec<String> {
     grid(&header, &rows, true)
 }
 
-fn relative(totals: &Totals, name: &str) -> String {
-    let value = match name {
-        "alloc_objects" => Some(totals.alloc_objects),
-        "alloc_bytes" => Some(totals.alloc_bytes),
-        "free_objects" => totals.free_objects,
-        "free_bytes" => totals.free_bytes,
-        "inuse_objects" => totals.inuse_objects,
-        _ => totals.inuse_bytes,
-    };
-    match (totals.standard_error.get(name), value) {
-        (Some(&error), Some(value)) if error > 0.0 && value > 0 => {
-            format!(" ±{:.1}%", error / value as f64 * 100.0)
-        }
-        _ => String::new(),
-    }
-}
-
 fn or_dash(value: Option<u64>, text: impl Fn(u64) -> String) -> String {
     value.map_or_else(|| "-".to_owned(), text)
 }
@@ -152,72 +138,12 @@ fn per_second(value: Option<u64>, seconds: f64) -> Option<u64> {
 }
 
 fn calls(target: &Target) -> String {
-    let mut functions: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for (name, function) in &target.totals.by_function {
-        let sums = functions.entry(readable(name, &target.allocators)).or_default();
-        sums.0 += function.calls;
-        sums.1 += function.failed.unwrap_or(0);
-    }
-    let mut functions: Vec<_> = functions.into_iter().filter(|(_, sums)| *sums != (0, 0)).collect();
-    functions.sort_by_key(|(_, (calls, _))| std::cmp::Reverse(*calls));
-    let texts = functions.into_iter().map(|(name, (calls, failed))| {
-        let failed = if failed > 0 { format!(" ({} failed)", Count(failed)) } else { String::new() };
-        format!("{name} {}{failed}", Count(calls))
+    let texts = functions(target).into_iter().map(|(name, function)| {
+        let failed = match function.failed.unwrap_or(0) {
+            0 => String::new(),
+            failed => format!(" ({} failed)", Count(failed)),
+        };
+        format!("{name} {}{failed}", Count(function.calls))
     });
     texts.collect::<Vec<_>>().join(" · ")
-}
-
-/// What people call a function: a C name of the same address if it has one, else the operator of C++.
-fn readable<'a>(name: &'a str, allocators: &'a [Allocator]) -> &'a str {
-    const OPERATORS: [(&str, &str); 4] = [
-        ("_Zna", "operator new[]"),
-        ("_Znw", "operator new"),
-        ("_Zda", "operator delete[]"),
-        ("_Zdl", "operator delete"),
-    ];
-    let Some((_, operator)) = OPERATORS.into_iter().find(|(start, _)| name.starts_with(start)) else {
-        return name;
-    };
-    let probes = allocators.iter().flat_map(|allocator| &allocator.probes);
-    let mut aliases = probes.filter(|probe| probe.function == name).flat_map(|probe| &probe.aliases);
-    aliases.find(|alias| *alias == "free").map_or(operator, String::as_str)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::snapshot::Probe;
-
-    /// Check that the operators of C++ are called by their names, and `free` by its own where it is the same function.
-    #[test]
-    fn mangled_functions_have_readable_names() {
-        let check = |name: &str, aliases: &[&str], expect: &str| {
-            let probe = Probe {
-                function: name.to_owned(),
-                aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
-                file_offset: 0,
-                shift: 0,
-                emulated: true,
-                attach: "uprobe_multi".to_owned(),
-                returns: "none".to_owned(),
-                note: None,
-            };
-            let allocator = Allocator {
-                name: "tcmalloc".to_owned(),
-                object: "/lib/libtcmalloc.so".to_owned(),
-                version: None,
-                prefix: String::new(),
-                source: "uprobe".to_owned(),
-                totals: None,
-                probes: vec![probe],
-            };
-            assert_eq!(readable(name, &[allocator]), expect);
-        };
-        check("_ZdaPv", &["_ZdlPv", "free", "tc_free"], "free");
-        check("_ZdaPv", &["_ZdlPv"], "operator delete[]");
-        check("_Znam", &["_Znwm", "tc_new"], "operator new[]");
-        check("_ZnwmSt11align_val_t", &[], "operator new");
-        check("malloc", &["tc_malloc"], "malloc");
-        check("_rjem_malloc", &[], "_rjem_malloc");
-    }
 }

@@ -6,12 +6,12 @@ use crate::model::snapshot::{CallSite, Dimension};
 use crate::units::{Bytes, Count};
 
 /// Whether a number has an error.
-pub(super) fn is_estimate(site: &CallSite, dimension: Dimension) -> bool {
+pub(in crate::view) fn is_estimate(site: &CallSite, dimension: Dimension) -> bool {
     error(site, dimension) > 0.0
 }
 
 /// `±12%`, or `1.20–4.56 MiB`.
-pub(super) fn with_range(site: &CallSite, dimension: Dimension) -> String {
+pub(in crate::view) fn with_range(site: &CallSite, dimension: Dimension) -> String {
     match interval(site, dimension) {
         Some(interval) if has_few_samples(site, dimension) => range(interval, dimension),
         _ => relative(site, dimension),
@@ -19,7 +19,7 @@ pub(super) fn with_range(site: &CallSite, dimension: Dimension) -> String {
 }
 
 /// `±12%`, or `±45%*`, where a range has no room.
-pub(super) fn with_mark(site: &CallSite, dimension: Dimension) -> String {
+pub(in crate::view) fn with_mark(site: &CallSite, dimension: Dimension) -> String {
     let mark = if has_few_samples(site, dimension) { "*" } else { "" };
     format!("{}{mark}", relative(site, dimension))
 }
@@ -31,7 +31,8 @@ fn relative(site: &CallSite, dimension: Dimension) -> String {
     }
 }
 
-fn range([low, high]: [f64; 2], dimension: Dimension) -> String {
+/// An interval with its unit.
+pub(in crate::view) fn range([low, high]: [f64; 2], dimension: Dimension) -> String {
     let (low, high) = (low.round() as u64, high.round() as u64);
     match dimension {
         Dimension::InuseSpace | Dimension::AllocSpace => {
@@ -45,7 +46,8 @@ fn range([low, high]: [f64; 2], dimension: Dimension) -> String {
     }
 }
 
-fn has_few_samples(site: &CallSite, dimension: Dimension) -> bool {
+/// Whether the error says less than the interval.
+pub(in crate::view) fn has_few_samples(site: &CallSite, dimension: Dimension) -> bool {
     let samples = match dimension {
         Dimension::InuseSpace | Dimension::InuseObjects => site.inuse_samples.unwrap_or(site.samples),
         Dimension::AllocSpace | Dimension::AllocObjects => site.samples,
@@ -53,7 +55,8 @@ fn has_few_samples(site: &CallSite, dimension: Dimension) -> bool {
     is_estimate(site, dimension) && samples < FEW_SAMPLES
 }
 
-fn error(site: &CallSite, dimension: Dimension) -> f64 {
+/// The standard error of a number; 0 where it is exact.
+pub(in crate::view) fn error(site: &CallSite, dimension: Dimension) -> f64 {
     let errors = &site.standard_error;
     match dimension {
         Dimension::InuseSpace => errors.inuse_bytes.unwrap_or(0.0),
@@ -63,7 +66,8 @@ fn error(site: &CallSite, dimension: Dimension) -> f64 {
     }
 }
 
-fn interval(site: &CallSite, dimension: Dimension) -> Option<[f64; 2]> {
+/// What holds the truth in 95 % of cases, where sampled.
+pub(in crate::view) fn interval(site: &CallSite, dimension: Dimension) -> Option<[f64; 2]> {
     let intervals = site.interval_95.as_ref()?;
     match dimension {
         Dimension::InuseSpace => intervals.inuse_bytes,

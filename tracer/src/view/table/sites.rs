@@ -5,8 +5,9 @@ use std::cmp::Reverse;
 
 use crate::model::snapshot::{CallSite, Dimension, Mode, Snapshot, Totals};
 use crate::units::{Bytes, Count};
-use crate::view::table::style::{Ink, Style, wrap};
+use crate::view::table::style::Style;
 use crate::view::table::{grid, precision};
+use crate::view::text::{Ink, wrap};
 use crate::view::{frame, words};
 
 /// Stacks beside the numbers need this much, else they go below.

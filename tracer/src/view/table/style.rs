@@ -1,6 +1,6 @@
 //! Width, emphasis and colour. Colour is never the only signal: what it marks is also said in words.
 
-use crate::view::frame::{columns, printable};
+use crate::view::text::Ink;
 
 /// Narrower than this the numbers do not fit side by side.
 const COLUMNS_MIN: usize = 72;
@@ -12,16 +12,6 @@ const COLUMNS_DEFAULT: usize = 120;
 pub(super) struct Style {
     pub(super) width: usize,
     colour: bool,
-}
-
-/// What a piece of text is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ink {
-    Strong,
-    Faint,
-    Good,
-    Warning,
-    Bad,
 }
 
 impl Style {
@@ -39,55 +29,5 @@ impl Style {
             Ink::Bad => "1;31",
         };
         if self.colour && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-}
-
-/// `text` in lines of at most `width` columns, broken at blanks; a word that is longer is cut in its middle.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for word in text.split(' ') {
-        let word = cut_middle(word, width);
-        if !line.is_empty() && columns(&line) + 1 + columns(&word) > width {
-            lines.push(std::mem::take(&mut line));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(&word);
-    }
-    lines.push(line);
-    lines
-}
-
-/// `text` in at most `width` columns, both ends kept.
-pub(super) fn cut_middle(text: &str, width: usize) -> String {
-    let text = printable(text);
-    let length = columns(&text);
-    if length <= width {
-        return text;
-    }
-    let kept = width.saturating_sub(1);
-    let front = kept / 3;
-    let chars: Vec<char> = text.chars().collect();
-    let back = length - (kept - front);
-    chars[..front].iter().chain(['…'].iter()).chain(&chars[back..]).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_lines_break_at_blanks() {
-        let check = |text, width, expect: &[&str]| assert_eq!(wrap(text, width), expect);
-        for (text, width, expect) in [
-            ("one two three", 20, &["one two three"][..]),
-            ("one two three", 8, &["one two", "three"]),
-            ("/a/very/long/path end", 10, &["/a/…g/path", "end"]),
-            ("", 10, &[""]),
-        ] {
-            check(text, width, expect);
-        }
     }
 }

@@ -318,7 +318,7 @@ fn no_line_is_wider_than_the_terminal() {
     long.targets[0].exe = "/very/long".repeat(40);
     long.labels.insert("key".to_owned(), "value ".repeat(40));
     long.quality.notes.push("word".repeat(60));
-    long.sites[0].frames = vec![long.sites[0].frames[1].clone(); 40];
+    long.sites[0].frames = vec![long.sites[0].frames[1].clone(); 40].into();
     for snapshot in [sample::sample(), long, sample::alloc_mode(), sample::sampled(), sample::empty()] {
         for width in [72, 80, 100, 120, 160, 250] {
             for line in table(&snapshot, Dimension::InuseSpace, width).lines() {
@@ -349,7 +349,7 @@ fn control_characters_of_the_target_do_not_reach_the_terminal() {
     (snapshot.targets[0].comm, snapshot.targets[0].exe) = (evil.clone(), evil.clone());
     snapshot.targets[0].ended = Some(evil.clone());
     snapshot.quality.notes.push(evil.clone());
-    let frame = Arc::make_mut(&mut snapshot.sites[0].frames[0]);
+    let frame = Arc::make_mut(&mut Arc::make_mut(&mut snapshot.sites[0].frames)[0]);
     (frame.function, frame.file) = (Some(evil.clone()), Some(evil));
     let text = table(&snapshot, Dimension::InuseSpace, 80);
     assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
