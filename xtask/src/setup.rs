@@ -67,6 +67,7 @@ const BENCH_PACKAGES: &[&str] = &[
     "redis-server",
     "redis-tools",
     "sqlite3",
+    "tmux",
 ];
 
 const LINKER_VERSION: &str = "0.13.0";

@@ -22,6 +22,8 @@ mod samples;
 mod section;
 mod setting;
 mod table;
+#[path = "../../tests/e2e/tmux.rs"]
+mod terminal;
 mod truth;
 mod workload;
 

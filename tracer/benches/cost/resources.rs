@@ -50,6 +50,17 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
+/// Memory of a process that is its own alone: neither mapped files nor BPF maps.
+pub(crate) fn anonymous_bytes(pid: u32) -> Result<u64> {
+    let kib = process(pid)?.status().context("failed to read a resident set")?.rssanon;
+    Ok(kib.context("the kernel does not say what is anonymous")? * KIB)
+}
+
+/// Whether a process has not ended yet.
+pub(crate) fn is_running(pid: u32) -> bool {
+    process(pid).and_then(|process| Ok(process.stat()?)).is_ok_and(|stat| stat.state != 'Z')
+}
+
 /// Waits until a process has nothing to do: longer than any of its timers, and without CPU time to speak of.
 pub(crate) fn wait_until_idle(pid: u32) -> Result<()> {
     let mut before = cpu_time(pid)?;

@@ -3,6 +3,7 @@
 mod cost;
 mod depth;
 mod jemalloc;
+mod live;
 mod many;
 mod own;
 mod peers;
@@ -38,13 +39,15 @@ pub(crate) enum Section {
     Own,
     /// The same for many processes.
     Many,
+    /// What the live view needs.
+    Live,
     /// Whether its predicted cost is right, on real programs too.
     Programs,
 }
 
 impl Section {
     /// All of them, in this order.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Cost,
         Self::Jemalloc,
         Self::Threads,
@@ -54,6 +57,7 @@ impl Section {
         Self::Peers,
         Self::Own,
         Self::Many,
+        Self::Live,
         Self::Programs,
     ];
 
@@ -69,6 +73,7 @@ impl Section {
             Self::Peers => "peers",
             Self::Own => "own",
             Self::Many => "many",
+            Self::Live => "live",
             Self::Programs => "programs",
         }
     }
@@ -90,6 +95,7 @@ impl Section {
             Self::Peers => "peers: other tools on the same process",
             Self::Own => "own: what tracer itself needs",
             Self::Many => "many: what tracer itself needs for many processes",
+            Self::Live => "live: what the live view needs, and how soon it answers",
             Self::Programs => "programs: predicted against measured cost",
         }
     }
@@ -106,6 +112,7 @@ impl Section {
             Self::Peers => peers::run(arguments),
             Self::Own => own::run(arguments),
             Self::Many => many::run(arguments),
+            Self::Live => live::run(arguments),
             Self::Programs => programs::run(arguments),
         }
     }
