@@ -7,10 +7,14 @@ mod build;
 mod demo;
 mod install;
 mod lint;
+mod pictures;
 mod process;
+mod program;
+mod record;
 mod services;
 mod setup;
 mod stacks;
+mod stage;
 mod test;
 mod tidy;
 mod toolchain;
@@ -68,6 +72,18 @@ const TASKS: &[Task] = &[
         "[PROGRAM]",
         "stacks of Debian's programs under load against gdb's: the long form of the test",
         stacks::task,
+    ),
+    Task::new(
+        "record",
+        "",
+        "documents of real runs, which the tests of the live view draw; takes a minute",
+        record::task,
+    ),
+    Task::new(
+        "pictures",
+        "",
+        "the README's pictures of the live view, of real runs; takes a minute",
+        pictures::task,
     ),
     Task::new(
         "install",

@@ -5,6 +5,7 @@
 mod bpf_object;
 mod cli;
 mod readme;
+mod screens;
 mod views;
 
 use std::ffi::OsStr;
