@@ -15,7 +15,7 @@ use super::{Failure, descriptors, output};
 use crate::cli::AttachArgs;
 use crate::collect::notices::Notice;
 use crate::kernel::preflight;
-use crate::options::{self, TraceOptions};
+use crate::options::{self, Stdout, TraceOptions};
 use crate::target::Target;
 use crate::target::selection::Selection;
 use crate::view::words;
@@ -39,11 +39,12 @@ pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
     events.take_signals(Signalled::Stop).map_err(anyhow::Error::from)?;
     let mut session = Session::open(&options, &targets, messages)?;
     let mut newcomers = Newcomers::new(Selection::new(rules), options.follow_forks);
-    start(&mut session, targets, &mut newcomers, &mut events, messages)?;
+    start(&mut session, &options, targets, &mut newcomers, &mut events, messages)?;
     let mut refresh = Refresh::open(&mut session, &options, &events)?;
     let followed = follow(&mut session, &options, &mut newcomers, &mut events, &mut refresh, messages);
     let was_live = refresh.is_live();
-    refresh.close()?;
+    // A view that has failed loses no report.
+    let closed = refresh.close();
     followed?;
     newcomers.give_up(&mut session);
     if !session.has_counted() {
@@ -55,7 +56,7 @@ pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
     if was_live {
         messages.warn(&words::summary(&session.glance(&options)?));
         if options.outputs.is_empty() {
-            return Ok(());
+            return closed;
         }
     } else {
         session.calibrate();
@@ -67,12 +68,13 @@ pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
     for output in options.outputs.iter().filter(|_| was_live) {
         messages.warn(&format!("wrote {}", output.path.display()));
     }
-    Ok(())
+    closed
 }
 
 /// Attaches to all that are there, then counts.
 fn start(
     session: &mut Session,
+    options: &TraceOptions,
     targets: Vec<Target>,
     newcomers: &mut Newcomers,
     events: &mut Events,
@@ -89,6 +91,10 @@ fn start(
     if newcomers.is_open() {
         newcomers.scan(session);
         newcomers.admit_all(session, events, messages);
+    }
+    if options.stdout == Some(Stdout::Live) {
+        // The view says what the tracing costs while it goes on; here nothing is missed meanwhile.
+        session.calibrate();
     }
     session.begin_all();
     if session.has_counted() {
@@ -112,7 +118,7 @@ fn follow(
     let mut since = session.has_counted().then(Instant::now);
     let mut pace = Pace::new(LOOK);
     let mut loads = Loads::default();
-    let progress = (!refresh.is_live()).then(|| messages.countdown(options.duration));
+    let progress = refresh.is_silent().then(|| messages.countdown(options.duration));
     // The last picture of what has ended stays until the user has seen it.
     while refresh.is_live() || newcomers.is_open() || !session.all_ended() {
         let elapsed = since.map_or(Duration::ZERO, |since| since.elapsed());
@@ -122,6 +128,8 @@ fn follow(
         }
         match events.next(left.min(pace.wait()).min(newcomers.wait()).min(refresh.wait())) {
             Event::Signal(_) | Event::Wish(Wish::Quit) => break,
+            // What has ended keeps the interval that it was counted with.
+            Event::Wish(Wish::SampleBytes(_)) if session.is_stopped() => {}
             Event::Wish(Wish::SampleBytes(bytes)) => {
                 session.set_sample_bytes(bytes);
                 refresh.soon();
@@ -153,7 +161,9 @@ fn follow(
             session.stop();
             refresh.soon();
         }
-        refresh.round(session, options)?;
+        if !refresh.round(session, options)? {
+            break;
+        }
         if let Some(progress) = &progress {
             progress.at(elapsed);
         }

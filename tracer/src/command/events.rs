@@ -46,7 +46,7 @@ pub struct Events {
 /// What signals mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signalled {
-    /// The first INT or TERM is an event, the second ends the tracer at once.
+    /// The first INT, TERM or HUP is an event, the second ends the tracer at once.
     Stop,
     /// INT and QUIT are the terminal's words to the command; the others are to be forwarded.
     Forward,
@@ -74,11 +74,14 @@ impl Events {
     /// The handlers or their thread could not be set up.
     pub fn take_signals(&self, meaning: Signalled) -> std::io::Result<()> {
         let wanted: &[i32] = match meaning {
-            Signalled::Stop => &[SIGINT, SIGTERM],
+            Signalled::Stop => &[SIGINT, SIGTERM, SIGHUP],
             Signalled::Forward => &[SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2],
         };
-        // What was ignored when the tracer started stays so: CMD must inherit it (`nohup`, a script's background job).
-        let ignored = if meaning == Signalled::Forward { ignored_signals() } else { 0 };
+        // What was ignored when the tracer started stays so: CMD must inherit it, and `nohup` means it.
+        let ignored = match meaning {
+            Signalled::Forward => ignored_signals(),
+            Signalled::Stop => ignored_signals() & 1 << (SIGHUP - 1),
+        };
         let mut signals = Signals::new(wanted.iter().filter(|&&signal| ignored >> (signal - 1) & 1 == 0))?;
         let sender = self.sender.clone();
         std::thread::Builder::new().name("tracer-signals".to_owned()).spawn(move || {

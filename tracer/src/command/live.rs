@@ -6,10 +6,13 @@
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::Failure;
 use super::events::Event;
@@ -21,6 +24,9 @@ use crate::view::{self, Format, Options};
 
 /// A new picture is seen so late at most; keys are seen at once.
 const WAIT: Duration = Duration::from_millis(50);
+
+/// A terminal that is gone, or that takes nothing, holds its thread for ever: nobody waits longer for it.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// What the user wants of the tracing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +43,7 @@ type Next = Arc<Mutex<Option<Arc<Snapshot>>>>;
 /// The thread that has the terminal.
 pub struct Live {
     next: Next,
-    is_over: Arc<Mutex<bool>>,
+    is_over: Arc<AtomicBool>,
     thread: JoinHandle<io::Result<()>>,
 }
 
@@ -48,7 +54,7 @@ impl Live {
     ///
     /// The terminal refuses, or there is no thread to be had.
     pub fn start(first: Arc<Snapshot>, dimension: Dimension, wishes: Sender<Event>) -> Result<Self, Failure> {
-        let (next, is_over) = (Next::default(), Arc::new(Mutex::new(false)));
+        let (next, is_over) = (Next::default(), Arc::new(AtomicBool::new(false)));
         let terminal = open()?;
         let mut app = app(first, dimension, true);
         let (pictures, end) = (Arc::clone(&next), Arc::clone(&is_over));
@@ -56,7 +62,7 @@ impl Live {
         let thread = thread.spawn(move || {
             let wish = Wisher(wishes);
             let next = || pictures.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let is_over = || *end.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_over = || end.load(Ordering::Relaxed);
             drive(terminal, &mut app, next, is_over, |wanted| wish.tell(wanted))
         });
         Ok(Self { next, is_over, thread: thread.map_err(anyhow::Error::from)? })
@@ -73,9 +79,16 @@ impl Live {
     ///
     /// The view has failed before.
     pub fn close(self) -> Result<(), Failure> {
-        *self.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        let ended = self.thread.join();
+        self.is_over.store(true, Ordering::Relaxed);
+        let since = Instant::now();
+        while !self.thread.is_finished() && since.elapsed() < LAST_WAIT {
+            std::thread::sleep(WAIT / 10);
+        }
         messages::release();
+        if !self.thread.is_finished() {
+            return Err(anyhow::anyhow!("the terminal does not answer any more").into());
+        }
+        let ended = self.thread.join();
         match ended {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(anyhow::anyhow!("the terminal failed: {error}").into()),
@@ -106,9 +119,13 @@ impl Drop for Wisher {
 ///
 /// The terminal refuses.
 pub fn show_document(snapshot: Snapshot, dimension: Dimension) -> Result<(), Failure> {
+    let is_over = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&is_over)).map_err(anyhow::Error::from)?;
+    }
     let terminal = open()?;
     let mut app = app(Arc::new(snapshot), dimension, false);
-    let ended = drive(terminal, &mut app, || None, || false, |_| {});
+    let ended = drive(terminal, &mut app, || None, || is_over.load(Ordering::Relaxed), |_| {});
     messages::release();
     ended.map_err(|error| anyhow::anyhow!("the terminal failed: {error}").into())
 }

@@ -38,8 +38,6 @@ impl Refresh {
     ) -> Result<Self, Failure> {
         let shown = match options.stdout {
             Some(Stdout::Live) => {
-                // Before anything else runs beside it: what the view says of the cost must be known while it says it.
-                session.calibrate();
                 session.keep_history(options.interval);
                 let first = Arc::new(session.glance(options)?);
                 Shown::Live(Live::start(first, options.dimension, events.sender())?)
@@ -52,6 +50,11 @@ impl Refresh {
 
     pub(super) const fn is_live(&self) -> bool {
         matches!(self.shown, Shown::Live(_))
+    }
+
+    /// Whether nothing is shown while tracing goes on.
+    pub(super) const fn is_silent(&self) -> bool {
+        matches!(self.shown, Shown::Nothing)
     }
 
     /// How long nothing is to be shown.
@@ -68,14 +71,14 @@ impl Refresh {
         self.last = Instant::now().checked_sub(self.interval).unwrap_or(self.last);
     }
 
-    /// Shows the present moment, if it is time.
+    /// Shows the present moment, if it is time; false when nobody reads it any more.
     ///
     /// # Errors
     ///
     /// A map cannot be read, or stdout not be written.
-    pub(super) fn round(&mut self, session: &mut Session, options: &TraceOptions) -> Result<(), Failure> {
+    pub(super) fn round(&mut self, session: &mut Session, options: &TraceOptions) -> Result<bool, Failure> {
         if !self.wait().is_zero() {
-            return Ok(());
+            return Ok(true);
         }
         self.last = Instant::now();
         match &self.shown {
@@ -84,10 +87,10 @@ impl Refresh {
                 self.is_final = session.is_stopped() && picture.quality.pending_symbols == 0;
                 live.show(Arc::new(picture));
             }
-            Shown::Tables if session.has_counted() => print(session, options)?,
+            Shown::Tables if session.has_counted() => return print(session, options),
             Shown::Tables | Shown::Nothing => {}
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Ends it.
@@ -103,18 +106,16 @@ impl Refresh {
     }
 }
 
-/// A table, and an empty line before the next one.
-fn print(session: &mut Session, options: &TraceOptions) -> Result<(), Failure> {
+/// A table, and an empty line before the next one; false if the reader is gone.
+fn print(session: &mut Session, options: &TraceOptions) -> Result<bool, Failure> {
     let snapshot = session.glance(options)?;
     let stdout = io::stdout();
     let written = output::table(&snapshot, options, &mut stdout.lock(), stdout.is_terminal())
         .and_then(|()| writeln!(stdout.lock()))
         .and_then(|()| stdout.lock().flush());
     match written {
-        // The reader has seen enough, and will not see the last table either.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(anyhow::anyhow!("failed to write to stdout: {error}").into())
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(anyhow::anyhow!("failed to write to stdout: {error}").into()),
     }
 }

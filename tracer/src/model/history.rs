@@ -71,7 +71,9 @@ impl History {
 
     /// Another look, so many seconds after counting began.
     pub(super) fn look(&mut self, now: f64) {
-        self.is_tick = self.ticks == 0 || now - self.ticked_at >= TREND_STEP_SECONDS as f64;
+        // Half a look early is on time: looks are not quite regular.
+        let step = (TREND_STEP_SECONDS as f64 - self.interval_seconds / 2.0).max(0.0);
+        self.is_tick = self.ticks == 0 || now - self.ticked_at >= step;
         self.now = now;
     }
 
@@ -126,7 +128,7 @@ impl History {
         } else {
             history.timeline.step_seconds
         };
-        // Half a look early is on time: looks are not quite regular.
+        // As in `look`.
         if target.ended.is_none() && self.now - history.last.seconds >= step - self.interval_seconds / 2.0 {
             history.look(self.now, target);
         }
@@ -278,6 +280,18 @@ mod tests {
         let steps = points.windows(2).map(|pair| pair[1].seconds - pair[0].seconds);
         assert!(steps.clone().all(|step| (15.0..=17.0).contains(&step)), "{:?}", steps.collect::<Vec<_>>());
         assert!(points.last().is_some_and(|last| last.seconds > 4984.0));
+    }
+
+    #[test]
+    fn looks_that_are_not_quite_regular_make_a_point_each_three_seconds_all_the_same() {
+        let mut history = History::new(Mode::Live, 1.0);
+        let mut last = Vec::new();
+        for second in 1..=61_u32 {
+            let seconds = f64::from(second) + if second % 2 == 0 { 0.02 } else { -0.02 };
+            last = look(&mut history, seconds, &[(0, 0, u64::from(second))]);
+        }
+        let expect: Vec<u64> = (0..TREND_POINTS as u64).map(|point| 4 + 3 * point).collect();
+        assert_eq!(&*last[0].trend, expect);
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod quality;
 mod recent;
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -276,9 +276,12 @@ impl Snapshot {
         self.sites.sort_by_cached_key(|site| (weight(site), address(site), site.id));
     }
 
-    /// Numbers the sites of a document that does not: no two have the same number then.
+    /// Numbers the sites of a document that does not, or not sensibly: no two have the same number then, and none is far
+    /// above their count.
     pub fn number_sites(&mut self) {
-        if self.sites.iter().skip(1).any(|site| site.id > 0) {
+        let most = 65_536 + 64 * self.sites.len() as u64;
+        let numbers: HashSet<u32> = self.sites.iter().map(|site| site.id).collect();
+        if numbers.len() == self.sites.len() && numbers.iter().all(|&id| u64::from(id) < most) {
             return;
         }
         for (site, id) in self.sites.iter_mut().zip(0..) {

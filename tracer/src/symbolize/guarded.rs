@@ -26,6 +26,12 @@ thread_local! {
     static ASKING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether this thread is asking: a panic of it is caught.
+#[must_use]
+pub fn is_asking() -> bool {
+    ASKING.get()
+}
+
 impl Default for Guarded {
     fn default() -> Self {
         keep_quiet_while_asking();
@@ -66,7 +72,7 @@ fn keep_quiet_while_asking() {
     ONCE.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if !ASKING.get() {
+            if !is_asking() {
                 before(info);
             }
         }));

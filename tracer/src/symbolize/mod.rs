@@ -23,6 +23,7 @@ use crate::target::mappings::Mappings;
 use addresses::Known;
 
 pub use addresses::AddressCache;
+pub use guarded::is_asking;
 pub use native::Symbolizer;
 pub use places::{Located, Place, PlaceId};
 pub use symbols::Symbols;

@@ -58,6 +58,24 @@ mod tests {
     }
 
     #[test]
+    fn sites_without_sensible_numbers_get_some() {
+        let check = |ids: [u32; 4], expect: [u32; 4]| {
+            let mut snapshot = sample::two_targets();
+            for (site, id) in snapshot.sites.iter_mut().zip(ids) {
+                site.id = id;
+            }
+            let mut text = Vec::new();
+            write(&snapshot, &mut text).unwrap();
+            let read = read(&mut text.as_slice()).unwrap();
+            assert_eq!(read.sites.iter().map(|site| site.id).collect::<Vec<_>>(), expect, "{ids:?}");
+        };
+        check([3, 9, 700, 1], [3, 9, 700, 1]);
+        check([0, 0, 0, 0], [0, 1, 2, 3]);
+        check([7, 7, 7, 8], [0, 1, 2, 3]);
+        check([0, 1, 2, u32::MAX], [0, 1, 2, 3]);
+    }
+
+    #[test]
     fn other_documents_are_refused_with_the_reason() {
         let check = |text: &str, expect: &str| {
             let message = read(&mut text.as_bytes()).unwrap_err().to_string();

@@ -130,7 +130,10 @@ impl Seen {
 
     /// That the tracer has ended with this code, its last words are on the screen and the terminal is as it was before.
     fn assert_restored(&self, code: i32) -> String {
-        let screen = self.wait_until("what stty says", |screen| screen.contains("-extproc"));
+        let is_told = |screen: &str| {
+            screen.rsplit_once("ended with").is_some_and(|(_, after)| after.contains("-extproc"))
+        };
+        let screen = self.wait_until("what stty says at the end", is_told);
         for text in [BEFORE, &format!("ended with {code}")] {
             assert!(screen.contains(text), "{text:?} is on the screen:\n{screen}");
         }

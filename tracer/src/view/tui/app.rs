@@ -279,6 +279,10 @@ impl App {
             self.say("a saved profile has no sampling interval to change".to_owned(), true);
             return None;
         }
+        if self.data.snapshot.targets.iter().all(|target| target.ended.is_some()) {
+            self.say("what has ended keeps its sampling interval".to_owned(), true);
+            return None;
+        }
         let now = self.asked_bytes.unwrap_or(self.data.snapshot.sample_bytes);
         let Some(bytes) = interval::next(now, coarser) else {
             let end =

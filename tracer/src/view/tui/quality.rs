@@ -113,7 +113,7 @@ fn title(target: &Target) -> String {
 /// Of cut stacks, which part of all they are.
 fn share(fact: &quality::Fact, snapshot: &Snapshot) -> String {
     match fact.count.filter(|_| fact.label == "cut short") {
-        Some(count) => format!(" ({} of all stacks)", marks::percent(count, snapshot.sites.len() as u64)),
+        Some(count) => format!(" ({} of all stacks)", marks::percent(count, snapshot.quality.sampled)),
         None => String::new(),
     }
 }

@@ -10,7 +10,7 @@ use super::list::List;
 use super::picture::Picture;
 use super::screen::Hint;
 use super::spark;
-use crate::model::snapshot::Target;
+use crate::model::snapshot::{Target, TimelinePoint};
 use crate::units::{Bytes, BytesChange, Count};
 use crate::view::frame;
 
@@ -138,8 +138,11 @@ fn of(target: &Target, picture: &Picture<'_>) -> Line {
         _ => 0.0,
     };
     let now = points.last();
+    // Points of a long run lie further apart than a minute: then the one before.
+    let is_before =
+        |now: &TimelinePoint, point: &&TimelinePoint| point.seconds <= now.seconds - RECENT_SECONDS;
     let before =
-        now.and_then(|now| points.iter().find(|point| point.seconds >= now.seconds - RECENT_SECONDS));
+        now.and_then(|now| points.iter().rev().find(|point| is_before(now, point)).or(points.first()));
     let inuse = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let bytes = now.and_then(|now| now.inuse_bytes).zip(before.and_then(|before| before.inuse_bytes));
     Line {

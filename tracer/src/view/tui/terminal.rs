@@ -7,6 +7,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{self, DisableMouseCapture, EnableMouseCapture};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, enable_raw_mode};
@@ -15,6 +16,7 @@ use signal_hook::consts::SIGSTOP;
 use signal_hook::low_level::raise;
 
 use super::{App, Input};
+use crate::symbolize;
 
 /// The terminal in raw mode, with a screen of its own.
 #[derive(Debug)]
@@ -80,7 +82,6 @@ impl Terminal {
     /// The terminal refuses to be taken again.
     pub fn suspend(&mut self) -> io::Result<()> {
         let mouse = self.mouse;
-        self.terminal.show_cursor()?;
         Self::restore();
         // A handler may have SIGTSTP; this one cannot be caught, and is to the shell the same. It goes to this thread:
         // sent to the process, another thread takes it and this one goes on drawing until all are stopped.
@@ -95,7 +96,7 @@ impl Terminal {
     /// Gives back what is taken of the terminal, by whomever.
     pub fn restore() {
         // Nobody is left to tell if the terminal is gone.
-        let _ = execute!(stdout(), DisableMouseCapture);
+        let _ = execute!(stdout(), DisableMouseCapture, Show);
         let _ = ratatui::try_restore();
     }
 }
@@ -106,8 +107,12 @@ fn give_the_mouse_back_on_a_panic() {
     ONCE.call_once(|| {
         let next = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
+            // One that is caught ends nothing.
+            if symbolize::is_asking() {
+                return;
+            }
             // Nobody is left to tell if the terminal is gone.
-            let _ = execute!(stdout(), DisableMouseCapture);
+            let _ = execute!(stdout(), DisableMouseCapture, Show);
             next(info);
         }));
     });

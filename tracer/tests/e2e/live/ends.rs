@@ -82,7 +82,7 @@ fn signals_end_the_view_as_its_key_does() {
     if !can_run("signals_end_the_view_as_its_key_does") {
         return;
     }
-    for signal in [Some(Signal::TERM), Some(Signal::INT), None] {
+    for signal in [Some(Signal::TERM), Some(Signal::INT), Some(Signal::HUP), None] {
         let mut shelves = Shelves::start();
         let seen = Seen::attach(&[shelves.pid()], &OFTEN);
         match signal {
@@ -92,6 +92,21 @@ fn signals_end_the_view_as_its_key_does() {
         let screen = seen.assert_restored(0);
         assert!(screen.contains("tracer: traced "), "{signal:?}:\n{screen}");
         assert!(shelves.0.alive(), "the target lives on");
+    }
+}
+
+/// Check that a document, too, gives the terminal back when a signal ends it.
+#[test]
+fn signals_end_the_view_of_a_document() {
+    if !can_run("signals_end_the_view_of_a_document") {
+        return;
+    }
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/data/small.json");
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let seen = Seen::command(&format!("{} view '{document}'", program()), SIZE);
+        seen.wait(" · saved · ");
+        send(seen.tracer(), signal);
+        seen.assert_restored(0);
     }
 }
 

@@ -12,7 +12,7 @@ fn all_is_well() {
 
     events         6,201 counted, 3,100 stacks walked
     cut short      1 stack, callers not known: the next function keeps no frame
-                   pointer (8.3% of all stacks)
+                   pointer (<0.1% of all stacks)
     no symbol      1 frame without a symbol, shown by address
     unmatched      17 frees of blocks older than the attach: nothing is counted
                    for them
@@ -48,9 +48,9 @@ fn losses_come_first_and_say_what_to_do() {
     not probed     1 × permission denied
     events         6,201 counted, 3,100 stacks walked
     cut short      1 stack, callers not known: the next function keeps no frame
-                   pointer (25.0% of all stacks)
+                   pointer (<0.1% of all stacks)
     cut short      1 stack, callers not known: the stack's memory could not be
-                   read (25.0% of all stacks)
+                   read (<0.1% of all stacks)
     no symbol      1 frame without a symbol, shown by address
     unmatched      17 frees of blocks older than the attach: nothing is counted
                    for them
