@@ -12,9 +12,11 @@ use crate::process::{on_path, privileged, run, say};
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const REFUSAL: &str = "#!/bin/sh\nexit 101\n";
 /// Packages with a service, and its unit.
-const SERVICES: [(&str, &str); 3] = [
+const SERVICES: [(&str, &str); 5] = [
     ("nginx-light", "nginx.service"),
     ("postgresql", "postgresql.service"),
+    ("prometheus", "prometheus.service"),
+    ("prometheus-alertmanager", "prometheus-alertmanager.service"),
     ("redis-server", "redis-server.service"),
 ];
 

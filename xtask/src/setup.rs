@@ -17,17 +17,20 @@ use crate::{
 };
 
 /// What the tests trace or compare with: compilers for the fixtures (also 32-bit and musl), allocators, real
-/// programs, judges.
+/// programs, judges; what reads the daemon's numbers: Prometheus, Alertmanager, Go's pprof, a browser.
 const TEST_PACKAGES: &[&str] = &[
     "bc",
     "binutils",
     "bpftool",
+    "chromium",
+    "chromium-driver",
     "dwz",
     "g++",
     "gcc",
     "gcc-multilib",
     "gdb",
     "git",
+    "golang-go",
     "jq",
     "libc6-dev",
     "libc6-dev-i386",
@@ -42,6 +45,8 @@ const TEST_PACKAGES: &[&str] = &[
     "nginx-light",
     "perl",
     "postgresql",
+    "prometheus",
+    "prometheus-alertmanager",
     "python3",
     "redis-server",
     "redis-tools",
