@@ -3,9 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::kernel::seccomp_trial;
+pub use ctl::{CtlArgs, CtlCommand, CtlMode, CtlScope, CtlTarget};
+pub use daemon::DaemonArgs;
+
+mod ctl;
+mod daemon;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -41,6 +46,14 @@ pub enum Command {
     Attach(AttachArgs),
     /// Start a program under the tracer, from its first allocation
     Run(RunArgs),
+    /// Trace the processes of a machine by rules: metrics and profiles over HTTP
+    #[command(
+        after_help = "Precedence: flags, then TRACER_* variables, then the file, then defaults. SIGHUP, or a change of the \
+                      file, reads it again."
+    )]
+    Daemon(DaemonArgs),
+    /// Change what a running daemon traces, and how
+    Ctl(CtlArgs),
     /// Show a saved JSON or pprof file
     View(ViewArgs),
     /// Say what works here, what is missing, what would be probed and why
@@ -255,13 +268,13 @@ pub struct DoctorArgs {
     #[arg(long)]
     pub pid: Option<u32>,
     /// How to say it
-    #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
-    pub format: DoctorFormat,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub format: TextOrJson,
 }
 
-/// How `doctor` says it.
+/// How something is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DoctorFormat {
+pub enum TextOrJson {
     /// For people
     Text,
     /// For programs
@@ -284,11 +297,17 @@ pub fn completions(shell: clap_complete::Shell, out: &mut impl std::io::Write) {
 pub fn man(out: &mut impl std::io::Write) -> std::io::Result<()> {
     let mut program = Cli::command();
     program.build();
-    clap_mangen::Man::new(program.clone()).render(out)?;
-    for command in program.get_subcommands().filter(|command| !command.is_hide_set()) {
-        clap_mangen::Man::new(command.clone()).title(format!("tracer-{}", command.get_name())).render(out)?;
-    }
-    Ok(())
+    pages(&program, "tracer", out)
+}
+
+/// The page of a command, and those of the commands below it.
+fn pages(command: &clap::Command, title: &str, out: &mut impl std::io::Write) -> std::io::Result<()> {
+    clap_mangen::Man::new(command.clone()).title(title).render(out)?;
+    let is_shown = |command: &&clap::Command| !command.is_hide_set() && command.get_name() != "help";
+    command
+        .get_subcommands()
+        .filter(is_shown)
+        .try_for_each(|command| pages(command, &format!("{title}-{}", command.get_name()), out))
 }
 
 /// Parses the process's arguments; prints help, version or a usage error itself, and then is the exit code.
@@ -306,11 +325,20 @@ pub fn parse() -> Result<Cli, u8> {
     if let Some(command) = helper {
         return Ok(Cli { command, verbose: 0, quiet: false });
     }
-    Cli::try_parse().map_err(|error| {
+    let parsed = Cli::command().try_get_matches().and_then(|matches| from_matches(&matches));
+    parsed.map_err(|error| {
         // There is no one to tell if stderr is closed.
         let _ = error.print();
         u8::from(error.use_stderr()) * 2
     })
+}
+
+fn from_matches(matches: &ArgMatches) -> Result<Cli, clap::Error> {
+    let mut cli = Cli::from_arg_matches(matches).map_err(|error| error.format(&mut Cli::command()))?;
+    if let (Command::Daemon(args), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
+        args.note_origins(matches);
+    }
+    Ok(cli)
 }
 
 #[cfg(test)]

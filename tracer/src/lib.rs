@@ -37,8 +37,12 @@ pub mod model;
 
 pub mod view;
 
+pub mod serve;
+
 pub mod cli;
 
 pub mod options;
+
+pub mod config;
 
 pub mod command;

@@ -14,7 +14,7 @@ use crate::mode::Mode;
 use crate::model::Filter;
 use crate::model::snapshot::Dimension;
 use crate::target::mappings::{MappedFile, Mappings};
-use crate::target::selection::Rules;
+use crate::target::selection::Select;
 use crate::units::Bytes;
 use crate::view::{Format, tui};
 
@@ -96,8 +96,8 @@ pub struct TraceOptions {
     pub attach: Attach,
     /// Children too.
     pub follow_forks: bool,
-    /// Which processes are wanted beside those that are named by their pid.
-    pub rules: Rules,
+    /// Processes that nobody named may come: the execs and forks of all are looked at.
+    pub watch_all: bool,
     /// Call stacks kept apart.
     pub max_stacks: u32,
     /// Blocks followed.
@@ -131,8 +131,8 @@ fn wrong<T>(text: impl Into<String>) -> Result<T, UsageError> {
 ///
 /// The first thing that is wrong.
 pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError> {
-    let mode = mode(&args.mode)?;
-    let sample_bytes = sample_bytes(&args.sample_bytes)?;
+    let mode = mode(&args.mode, "--mode")?;
+    let sample_bytes = sample_bytes(&args.sample_bytes, "--sample-bytes")?;
     refuse_what_is_not_there(args)?;
     let is_terminal = !is_run && tui::is_there();
     let stdout = stdout(args.format.as_deref(), is_terminal)?;
@@ -164,19 +164,19 @@ pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError>
             include: args.include.as_deref().map(|text| pattern(text, "--include")).transpose()?,
             exclude: args.exclude.as_deref().map(|text| pattern(text, "--exclude")).transpose()?,
         },
-        labels: args.labels.iter().map(|text| label(text)).collect::<Result<_, _>>()?,
+        labels: args.labels.iter().map(|text| label(text, "--label")).collect::<Result<_, _>>()?,
         choice: Choice {
             object: args.object.clone(),
             allocator: args.allocator.clone(),
             symbol_prefix: args.symbol_prefix.clone(),
         },
         attach: args.attach,
-        rules: Rules::default(),
+        watch_all: false,
         follow_forks: args.follow_forks.map_or(is_run, |choice| choice == YesNo::Yes),
         max_stacks: args.max_stacks,
         max_live: args.max_live,
         unwind: args.unwind,
-        max_unwind_bytes: max_unwind_bytes(&args.max_unwind)?,
+        max_unwind_bytes: max_unwind_bytes(&args.max_unwind, "--max-unwind")?,
         by_thread: args.by_thread,
         keep_rows: args.keep_rows != Some(YesNo::No),
         bpf_loop: args.bpf_loop != Some(YesNo::No),
@@ -192,41 +192,53 @@ const ID_DIGITS: std::ops::RangeInclusive<usize> = 12..=64;
 /// # Errors
 ///
 /// The first thing that is wrong.
-pub fn rules(args: &SelectArgs) -> Result<Rules, UsageError> {
+pub fn select(args: &SelectArgs) -> Result<Select, UsageError> {
     if args.comms.iter().any(String::is_empty) {
         return wrong("--comm: the name is empty");
     }
-    Ok(Rules {
+    Ok(Select {
         comms: args.comms.clone(),
-        programs: args.exes.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
+        programs: args.exes.iter().map(|path| absolute(path, "--exe")).collect::<Result<_, _>>()?,
         cgroups: args.cgroups.clone(),
-        containers: args.containers.iter().map(|text| container(text)).collect::<Result<_, _>>()?,
+        containers: args
+            .containers
+            .iter()
+            .map(|text| container(text, "--container"))
+            .collect::<Result<_, _>>()?,
+        ..Select::default()
     })
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, UsageError> {
-    std::path::absolute(path).or_else(|error| wrong(format!("--exe {}: {error}", path.display())))
+// The checks below name what is wrong as `name`: a flag, or a key of the daemon's configuration.
+
+/// The path from the root on.
+pub(crate) fn absolute(path: &Path, name: &str) -> Result<PathBuf, UsageError> {
+    std::path::absolute(path).or_else(|error| wrong(format!("{name} {}: {error}", path.display())))
 }
 
-fn container(text: &str) -> Result<String, UsageError> {
+/// The id of a container, or the beginning of one.
+pub(crate) fn container(text: &str, name: &str) -> Result<String, UsageError> {
     // As it is printed by many a runtime's tool.
     let id = text.rsplit("://").next().unwrap_or(text).to_ascii_lowercase();
     let (least, most) = (ID_DIGITS.start(), ID_DIGITS.end());
     if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return wrong(format!("--container {text}: an id has hex digits only"));
+        return wrong(format!("{name} {text}: an id has hex digits only"));
     }
     if !ID_DIGITS.contains(&id.len()) {
-        return wrong(format!("--container {text}: give {least} to {most} hex digits of its id"));
+        return wrong(format!("{name} {text}: give {least} to {most} hex digits of its id"));
     }
     Ok(id)
 }
 
-fn mode(text: &str) -> Result<Mode, UsageError> {
+/// What is traced.
+pub(crate) fn mode(text: &str, name: &str) -> Result<Mode, UsageError> {
     match text {
         "alloc" => Ok(Mode::Alloc),
         "live" => Ok(Mode::Live),
-        "growth" => wrong("--mode growth is not there yet: a later version brings it. Use alloc or live"),
-        _ => wrong(format!("--mode {text} is unknown: it is alloc or live")),
+        "growth" => {
+            wrong(format!("{name} growth is not there yet: a later version brings it. Use alloc or live"))
+        }
+        _ => wrong(format!("{name} {text} is unknown: it is alloc or live")),
     }
 }
 
@@ -240,24 +252,26 @@ fn refuse_what_is_not_there(args: &TraceArgs) -> Result<(), UsageError> {
 /// Most memory for unwind tables: what one tracer has chunks for.
 const MAX_UNWIND_BYTES: u64 = 1 << 30;
 
-fn max_unwind_bytes(text: &str) -> Result<u64, UsageError> {
+/// Memory for unwind tables.
+pub(crate) fn max_unwind_bytes(text: &str, name: &str) -> Result<u64, UsageError> {
     match parse_size::parse_size(text) {
         Ok(bytes) if (1 << 20..=MAX_UNWIND_BYTES).contains(&bytes) => Ok(bytes),
-        Ok(_) => wrong(format!("--max-unwind {text}: it must be 1 MiB to {}", Bytes(MAX_UNWIND_BYTES))),
-        Err(error) => wrong(format!("--max-unwind {text}: {error}. Use a size such as 64MiB")),
+        Ok(_) => wrong(format!("{name} {text}: it must be 1 MiB to {}", Bytes(MAX_UNWIND_BYTES))),
+        Err(error) => wrong(format!("{name} {text}: {error}. Use a size such as 64MiB")),
     }
 }
 
-fn sample_bytes(text: &str) -> Result<u64, UsageError> {
+/// Mean bytes between samples.
+pub(crate) fn sample_bytes(text: &str, name: &str) -> Result<u64, UsageError> {
     if text == "auto" {
-        return wrong(
-            "--sample-bytes auto is not there yet: a later version brings it. Use 0, every allocation",
-        );
+        return wrong(format!(
+            "{name} auto is not there yet: a later version brings it. Use 0, every allocation"
+        ));
     }
     match parse_size::parse_size(text) {
         Ok(bytes) if bytes <= MAX_SAMPLE_BYTES => Ok(bytes),
-        Ok(_) => wrong(format!("--sample-bytes {text}: it must be at most {}", Bytes(MAX_SAMPLE_BYTES))),
-        Err(error) => wrong(format!("--sample-bytes {text}: {error}. Use a size such as 0 or 512KiB")),
+        Ok(_) => wrong(format!("{name} {text}: it must be at most {}", Bytes(MAX_SAMPLE_BYTES))),
+        Err(error) => wrong(format!("{name} {text}: {error}. Use a size such as 0 or 512KiB")),
     }
 }
 
@@ -314,21 +328,24 @@ pub fn dimension(view: Option<View>, mode: Mode) -> Result<Dimension, UsageError
     }
 }
 
-fn duration(text: &str, flag: &str) -> Result<Duration, UsageError> {
+/// A time above 0.
+pub(crate) fn duration(text: &str, name: &str) -> Result<Duration, UsageError> {
     match humantime::parse_duration(text) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
-        Ok(_) => wrong(format!("{flag} {text}: it must be above 0")),
-        Err(error) => wrong(format!("{flag} {text}: {error}. Use a time such as 10s or 500ms")),
+        Ok(_) => wrong(format!("{name} {text}: it must be above 0")),
+        Err(error) => wrong(format!("{name} {text}: {error}. Use a time such as 10s or 500ms")),
     }
 }
 
-fn pattern(text: &str, flag: &str) -> Result<Regex, UsageError> {
-    Regex::new(text).or_else(|error| wrong(format!("{flag} {text}: {error}")))
+/// A regular expression.
+pub(crate) fn pattern(text: &str, name: &str) -> Result<Regex, UsageError> {
+    Regex::new(text).or_else(|error| wrong(format!("{name} {text}: {error}")))
 }
 
-fn label(text: &str) -> Result<(String, String), UsageError> {
+/// A label and its value.
+pub(crate) fn label(text: &str, name: &str) -> Result<(String, String), UsageError> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => wrong(format!("--label {text}: it must be KEY=VALUE")),
+        _ => wrong(format!("{name} {text}: it must be KEY=VALUE")),
     }
 }

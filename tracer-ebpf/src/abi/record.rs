@@ -86,6 +86,13 @@ pub const fn block_key(slot: u32, address: u64) -> u64 {
     address ^ (slot as u64) << 47
 }
 
+/// The slot of a [`block_key`].
+#[inline(always)]
+#[must_use]
+pub const fn block_slot(key: u64) -> u32 {
+    (key >> 47) as u32 & 0xffff
+}
+
 /// What is known of a live block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -100,6 +107,9 @@ pub struct LiveBlock {
     pub born_ns: u64,
 }
 
+/// In [`SiteRecord::sent`]: the frames have not crossed yet.
+pub const UNSENT: u64 = 1 << 32;
+
 /// What one call stack in one slot has: sums of weights, in the units of [`crate::sampling::weight::Weight`].
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -108,8 +118,8 @@ pub struct SiteRecord {
     pub key: u64,
     /// Second, independent hash of the frames: a mismatch is a collision of the key.
     pub check: u64,
-    /// 1 + the slot once the frames have crossed the ring buffer; nothing counts before. In an overflow record 1 + the
-    /// slot that has its place.
+    /// 1 + the slot once the frames have crossed the ring buffer, with [`UNSENT`] until then; nothing counts before. In an
+    /// overflow record 1 + the slot that has its place.
     pub sent: u64,
     /// Allocations.
     pub allocated: Sums,

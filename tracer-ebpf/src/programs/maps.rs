@@ -74,9 +74,10 @@ pub(crate) static SITES: Array<SiteRecord> = Array::with_max_entries(1, BPF_F_MM
 #[map]
 pub(crate) static SPREADS: Array<SiteSpread> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// How many records of `SITES` are taken. Key: 0.
+/// How many records of `SITES` are taken. Key: 0. User space has it mapped, and gives back those of processes that are
+/// gone.
 #[map]
-pub(crate) static SITES_TAKEN: Array<u64> = Array::with_max_entries(1, 0);
+pub(crate) static SITES_TAKEN: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Frames of new stacks, each once. Written by the programs, read by user space on a timer. 8 MiB. Full:
 /// `ring_full`, and the next hit of the stack tries again.

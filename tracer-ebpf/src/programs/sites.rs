@@ -2,7 +2,7 @@
 
 use aya_ebpf::{EbpfContext, bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_ringbuf_output};
 use tracer_ebpf::{
-    abi::{Cookie, Counter, LiveBlock, MAX_SLOTS, SiteRecord, Slot, Sums, Variances},
+    abi::{Cookie, Counter, LiveBlock, MAX_SLOTS, SiteRecord, Slot, Sums, Variances, record::UNSENT},
     sampling::weight::Weight,
     table::Places,
 };
@@ -15,6 +15,8 @@ use super::{
 
 /// Places that may hold a stack: the table is full to two thirds at most.
 const PLACES: u32 = 64;
+/// Places that are looked at behind a free one that may not be taken: few stacks lie further from their first place.
+const PLACES_BEHIND: u32 = 8;
 
 /// A site: its index, and the pointer to its record.
 #[derive(Clone, Copy)]
@@ -109,13 +111,25 @@ fn add_sample(sums: *mut Sums, spread: *mut Variances, samples: *mut u64, size_b
 fn find(scratch: &mut Scratch, cookie: &Cookie, slot: *const Slot, walked: &Walked) -> Result<Site, Counter> {
     let mut pairs = Places::of_hash(walked.hash.key, SITE_PLACES.load() / 2);
     let mut side = walked.hash.key as u32 & 1;
+    let mut full_since = PLACES;
     for turn in 0..PLACES {
         let Some(site) = Site::at(MAX_SLOTS + 2 * pairs.index() + side) else { break };
         let record = site.record;
         // SAFETY: pointers into the map's value.
         let key = unsafe { core::ptr::read_volatile(&raw const (*record).key) };
-        if key == walked.hash.key || key == 0 && take(record, walked.hash.key)? {
+        if key == walked.hash.key {
             return check(scratch, cookie, slot, walked, site);
+        }
+        if key == 0 && full_since == PLACES {
+            match take(record, walked.hash.key, cookie.slot) {
+                Ok(true) => return check(scratch, cookie, slot, walked, site),
+                Ok(false) => {}
+                // The stack may have a record behind a place that user space has given back.
+                Err(_) => full_since = turn,
+            }
+        }
+        if turn >= full_since.saturating_add(PLACES_BEHIND) {
+            break;
         }
         side ^= 1;
         if turn & 1 == 1 {
@@ -127,7 +141,7 @@ fn find(scratch: &mut Scratch, cookie: &Cookie, slot: *const Slot, walked: &Walk
 
 /// Takes a free record for a stack, within the limit; false if another stack was faster.
 #[inline(never)]
-fn take(record: *mut SiteRecord, key: u64) -> Result<bool, Counter> {
+fn take(record: *mut SiteRecord, key: u64, slot: u16) -> Result<bool, Counter> {
     let Some(taken) = SITES_TAKEN.get_ptr_mut(0) else { return Err(Counter::SitesFull) };
     if atomic::fetch_add(taken, 1) >= u64::from(MAX_STACKS.load()) {
         atomic::sub(taken, 1);
@@ -136,6 +150,9 @@ fn take(record: *mut SiteRecord, key: u64) -> Result<bool, Counter> {
     // SAFETY: a pointer into the map's value.
     let word = unsafe { &raw mut (*record).key };
     if atomic::replace(word, 0, key) {
+        // Whose it is, so that it can be given back even if its frames never cross.
+        // SAFETY: as above.
+        unsafe { core::ptr::write_volatile(&raw mut (*record).sent, UNSENT | sent_by(slot)) };
         return Ok(true);
     }
     atomic::sub(taken, 1);
@@ -161,12 +178,18 @@ fn check(
         {
             return Err(Counter::StackCollision);
         }
-        if core::ptr::read_volatile(&raw const (*record).sent) == 0 {
+        if core::ptr::read_volatile(&raw const (*record).sent) != sent_by(cookie.slot) {
             send(scratch, cookie, (*slot).tgid, walked)?;
-            core::ptr::write_volatile(&raw mut (*record).sent, 1 + u64::from(cookie.slot));
+            core::ptr::write_volatile(&raw mut (*record).sent, sent_by(cookie.slot));
         }
     }
     Ok(site)
+}
+
+/// `SiteRecord::sent` once the frames have crossed.
+#[inline(always)]
+const fn sent_by(slot: u16) -> u64 {
+    1 + slot as u64
 }
 
 /// Sets the check of a new record; false if it is another stack's.

@@ -10,7 +10,7 @@ use tracer_ebpf::histogram::{LIFETIME_BUCKETS, SIZE_BUCKETS};
 
 pub use decode::{FrameAddress, NewStack};
 
-use crate::kernel::{Kernel, KernelError};
+use crate::kernel::{Kernel, KernelError, SlotSet};
 
 /// Some of the new stacks since the last time.
 #[derive(Debug, Default)]
@@ -114,15 +114,24 @@ pub fn stacks(kernel: &mut Kernel, most_bytes: u64) -> Batch {
     batch
 }
 
-/// Reads the counts of all sites that have any; `was_sampled` is whether any of them may be an estimate.
-#[must_use]
-pub fn sites(kernel: &Kernel, was_sampled: bool) -> Vec<SiteCounts> {
-    let counted = |(_, record, _): &(u32, SiteRecord, SiteSpread)| record.allocated.objects_q16 > 0;
-    kernel
-        .sites(was_sampled)
-        .filter(counted)
+/// Reads the counts of all sites of these slots that have any; `was_sampled` is whether any of them may be an estimate.
+pub fn sites(kernel: &Kernel, slots: &SlotSet, was_sampled: bool) -> impl Iterator<Item = SiteCounts> {
+    counted(kernel.sites(slots, was_sampled))
+}
+
+/// The same of the sites with these indices.
+pub fn some_sites(
+    kernel: &Kernel,
+    indices: impl Iterator<Item = u32>,
+    was_sampled: bool,
+) -> impl Iterator<Item = SiteCounts> {
+    counted(kernel.records(indices, was_sampled))
+}
+
+fn counted(records: impl Iterator<Item = (u32, SiteRecord, SiteSpread)>) -> impl Iterator<Item = SiteCounts> {
+    records
+        .filter(|(_, record, _)| record.allocated.objects_q16 > 0)
         .map(|(index, record, spread)| site(index, &record, &spread))
-        .collect()
 }
 
 fn site(index: u32, record: &SiteRecord, spread: &SiteSpread) -> SiteCounts {

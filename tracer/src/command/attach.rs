@@ -7,7 +7,7 @@ use super::events::{Event, Events, Signalled};
 use super::live::Wish;
 use super::loads::Loads;
 use super::messages::Messages;
-use super::newcomers::Newcomers;
+use super::newcomers::{How, Newcomers};
 use super::pace::Pace;
 use super::refresh::Refresh;
 use super::session::Session;
@@ -17,7 +17,7 @@ use crate::collect::notices::Notice;
 use crate::kernel::preflight;
 use crate::options::{self, Stdout, TraceOptions};
 use crate::target::Target;
-use crate::target::selection::Selection;
+use crate::target::policy::Policy;
 use crate::view::words;
 
 /// How often the processes are looked at.
@@ -29,8 +29,8 @@ const LOOK: Duration = Duration::from_millis(100);
 ///
 /// A target is not there or cannot be traced, or the report cannot be written.
 pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
-    let rules = options::rules(&args.select)?;
-    let options = TraceOptions { rules: rules.clone(), ..options::trace(&args.trace, false)? };
+    let select = options::select(&args.select)?;
+    let options = TraceOptions { watch_all: !select.is_empty(), ..options::trace(&args.trace, false)? };
     preflight::check_privileges().map_err(Failure::CannotTrace)?;
     descriptors::raise();
     let pids: BTreeSet<u32> = args.select.pids.iter().copied().collect();
@@ -38,7 +38,8 @@ pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
     let mut events = Events::new();
     events.take_signals(Signalled::Stop).map_err(anyhow::Error::from)?;
     let mut session = Session::open(&options, &targets, messages)?;
-    let mut newcomers = Newcomers::new(Selection::new(rules), options.follow_forks);
+    let how = How { follow_forks: options.follow_forks, tracing: None };
+    let mut newcomers = Newcomers::new(Policy::any_of(select), vec![how], how);
     start(&mut session, &options, targets, &mut newcomers, &mut events, messages)?;
     let mut refresh = Refresh::open(&mut session, &options, &events)?;
     let followed = follow(&mut session, &options, &mut newcomers, &mut events, &mut refresh, messages);
@@ -142,7 +143,7 @@ fn follow(
             Event::Notice(Notice::Fork { parent, child }) => newcomers.forked(session, parent, child),
             Event::Notice(Notice::Loaded { tgid }) => loads.changed(session, tgid),
             Event::Tables => session.take_tables(),
-            Event::Tick => {}
+            Event::Asked | Event::Tick => {}
         }
         if pace.is_due() {
             pace.took(session.drain());

@@ -28,6 +28,8 @@ pub enum Event {
     Signal(i32),
     /// Unwind tables are new.
     Tables,
+    /// Somebody asks something of the daemon.
+    Asked,
     /// The user of the live view wants something.
     Wish(Wish),
     /// Nothing, for one tick.
@@ -48,6 +50,8 @@ pub struct Events {
 pub enum Signalled {
     /// The first INT, TERM or HUP is an event, the second ends the tracer at once.
     Stop,
+    /// The same, but HUP is an event like others.
+    Serve,
     /// INT and QUIT are the terminal's words to the command; the others are to be forwarded.
     Forward,
 }
@@ -74,21 +78,27 @@ impl Events {
     /// The handlers or their thread could not be set up.
     pub fn take_signals(&self, meaning: Signalled) -> std::io::Result<()> {
         let wanted: &[i32] = match meaning {
-            Signalled::Stop => &[SIGINT, SIGTERM, SIGHUP],
+            Signalled::Stop | Signalled::Serve => &[SIGINT, SIGTERM, SIGHUP],
             Signalled::Forward => &[SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2],
         };
         // What was ignored when the tracer started stays so: CMD must inherit it, and `nohup` means it.
         let ignored = match meaning {
             Signalled::Forward => ignored_signals(),
             Signalled::Stop => ignored_signals() & 1 << (SIGHUP - 1),
+            Signalled::Serve => 0,
         };
         let mut signals = Signals::new(wanted.iter().filter(|&&signal| ignored >> (signal - 1) & 1 == 0))?;
         let sender = self.sender.clone();
         std::thread::Builder::new().name("tracer-signals".to_owned()).spawn(move || {
             let mut stops = 0;
             for signal in signals.forever() {
-                stops += u32::from(meaning == Signalled::Stop);
-                if stops > 1 {
+                let is_stop = match meaning {
+                    Signalled::Stop => true,
+                    Signalled::Serve => signal != SIGHUP,
+                    Signalled::Forward => false,
+                };
+                stops += u32::from(is_stop);
+                if is_stop && stops > 1 {
                     live::give_back_terminal();
                     // The probes are file descriptors: they end with the process.
                     std::process::exit(INTERRUPTED);

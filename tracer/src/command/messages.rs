@@ -104,6 +104,11 @@ impl Drop for Progress {
     }
 }
 
+/// A line for programs that read stderr, as it is: what was changed.
+pub(super) fn line(text: &str) {
+    say(text);
+}
+
 /// What was said while the terminal was the live view's: the lines, and how many of them it has shown.
 static HELD: Mutex<Option<(Vec<String>, usize)>> = Mutex::new(None);
 

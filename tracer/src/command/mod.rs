@@ -1,6 +1,8 @@
 //! One file per command. Errors end here: they are printed once, and become the exit code.
 
 pub mod attach;
+pub mod ctl;
+pub mod daemon;
 mod descriptors;
 pub mod doctor;
 mod ends;
@@ -87,6 +89,8 @@ pub fn run(cli: Cli) -> u8 {
     let result = match cli.command {
         Command::Attach(args) => attach::run(&args, &messages),
         Command::Run(args) => return run::run(&args, &messages),
+        Command::Daemon(args) => daemon::run(&args, &messages),
+        Command::Ctl(args) => ctl::run(&args),
         Command::View(args) => view::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => print(|out| {

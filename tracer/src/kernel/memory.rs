@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
+
+/// How the kernel names the descriptor of a map (`bpf_map_new_fd` in kernel/bpf/syscall.c).
+const MAP: &str = "anon_inode:bpf-map";
 
 /// Bytes that the kernel counts for the maps whose descriptors this process holds (`memlock` of their fdinfo, which
 /// is what they really use since Linux 6.4, commit 90a5527d7686, and their size by calculation before); `None`
@@ -9,9 +13,14 @@ use std::fs;
 #[must_use]
 pub fn map_bytes() -> Option<u64> {
     let mut maps = BTreeMap::new();
-    for entry in fs::read_dir("/proc/self/fdinfo").ok()?.flatten() {
-        // A descriptor may be closed meanwhile.
-        if let Some((id, bytes)) = fs::read_to_string(entry.path()).ok().as_deref().and_then(map) {
+    for entry in fs::read_dir("/proc/self/fd").ok()?.flatten() {
+        // A descriptor may be closed meanwhile. Most are links and files: their fdinfo is long, and not looked at.
+        let is_map = fs::read_link(entry.path()).is_ok_and(|name| name.as_os_str() == MAP);
+        if !is_map {
+            continue;
+        }
+        let info = Path::new("/proc/self/fdinfo").join(entry.file_name());
+        if let Some((id, bytes)) = fs::read_to_string(info).ok().as_deref().and_then(map) {
             maps.insert(id, bytes);
         }
     }

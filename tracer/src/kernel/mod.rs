@@ -4,13 +4,17 @@
 
 pub mod attach;
 pub mod btf;
+mod calls;
 mod code;
+mod forget;
 pub mod memory;
 pub mod preflight;
 mod processes;
+mod records;
 mod runs;
 pub mod seccomp_trial;
 mod sizes;
+mod slot_set;
 mod table;
 mod tables;
 
@@ -20,7 +24,7 @@ use std::sync::atomic::Ordering;
 
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::{Ebpf, EbpfLoader};
-use tracer_ebpf::abi::record::{BUCKET_BLOCKS, BUCKET_CALLS, CALL_BUCKETS, KEY_RESERVED};
+use tracer_ebpf::abi::record::{BUCKET_BLOCKS, CALL_BUCKETS, KEY_RESERVED};
 use tracer_ebpf::abi::{
     BlockBucket, CallBucket, Followed, FunctionTotals, LiveBlock, MAX_SLOTS, Range, SiteRecord, SiteSpread,
     Slot, SlotTotals,
@@ -31,7 +35,9 @@ use tracer_ebpf::abi::{
 use self::attach::{Kind, Links};
 use self::btf::TaskOffsets;
 use self::code::Code;
+pub use self::runs::Runs;
 use self::sizes::Sizes;
+pub use self::slot_set::SlotSet;
 use self::table::Table;
 pub use self::tables::{Placed, Tables};
 use crate::mode::Mode;
@@ -86,8 +92,8 @@ pub struct LoadOptions {
     pub stop_one_in: u32,
     /// Bytes that unwind tables may take.
     pub max_unwind_bytes: u64,
-    /// What is traced: mode `alloc` needs no live map.
-    pub mode: Mode,
+    /// Blocks may be followed: where none is, the table of live blocks takes no memory.
+    pub may_follow: bool,
     /// How probes are attached.
     pub kind: Kind,
     /// Offsets in the kernel's `task_struct`, if its BTF says them.
@@ -109,7 +115,6 @@ pub struct Kernel {
     ebpf: Ebpf,
     functions: u32,
     kind: Kind,
-    mode: Mode,
     logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     slots: Table<Slot>,
     code: Code,
@@ -117,6 +122,7 @@ pub struct Kernel {
     function_totals: PerCpuArray<MapData, FunctionTotals>,
     slot_totals: PerCpuArray<MapData, SlotTotals>,
     sites: Table<SiteRecord>,
+    sites_taken: Table<u64>,
     spreads: Table<SiteSpread>,
     live: Table<BlockBucket>,
     calls: Table<CallBucket>,
@@ -171,6 +177,7 @@ impl Kernel {
             function_totals: map(&mut ebpf, "FUNCTION_TOTALS")?,
             slot_totals: map(&mut ebpf, "SLOT_TOTALS")?,
             sites: Table::of(ebpf.take_map("SITES"), "SITES", sizes.sites())?,
+            sites_taken: Table::of(ebpf.take_map("SITES_TAKEN"), "SITES_TAKEN", 1)?,
             spreads: Table::of(ebpf.take_map("SPREADS"), "SPREADS", sizes.sites())?,
             live: Table::of(ebpf.take_map("LIVE"), "LIVE", sizes.live_buckets)?,
             calls: Table::of(ebpf.take_map("CALLS"), "CALLS", CALL_BUCKETS)?,
@@ -180,7 +187,6 @@ impl Kernel {
             functions: options.functions,
             process_events_lost: map(&mut ebpf, "PROCESS_EVENTS_LOST")?,
             kind: options.kind,
-            mode: options.mode,
             logger,
             ebpf,
         })
@@ -245,13 +251,19 @@ impl Kernel {
         self.tables.take()
     }
 
-    /// Attaches the programs of the mode to the points of one object in one process.
+    /// Attaches the programs of a mode to the points of one object in one process.
     ///
     /// # Errors
     ///
     /// The kernel's refusal of any of them; those attached so far are removed.
-    pub fn attach(&mut self, pid: u32, object: &File, points: &attach::Points) -> Result<Links, KernelError> {
-        attach::attach(&mut self.ebpf, self.kind, self.mode, pid, object, points)
+    pub fn attach(
+        &mut self,
+        pid: u32,
+        mode: Mode,
+        object: &File,
+        points: &attach::Points,
+    ) -> Result<Links, KernelError> {
+        attach::attach(&mut self.ebpf, self.kind, mode, pid, object, points)
     }
 
     /// Gives new stack records to `take`, as long as there are any and it says so.
@@ -268,18 +280,6 @@ impl Kernel {
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
-    }
-
-    /// All site records whose stacks are known, and the overflow records, with their indices. Where nothing was sampled
-    /// yet there is no spread to be read.
-    pub fn sites(&self, was_sampled: bool) -> impl Iterator<Item = (u32, SiteRecord, SiteSpread)> {
-        let spread = move |index| if was_sampled { self.spreads.read(index) } else { SiteSpread::default() };
-        let read = move |index| (index, self.sites.read(index), spread(index));
-        let overflow = (0..MAX_SLOTS).map(read);
-        let own = (MAX_SLOTS..self.sites.len()).filter(|&index| {
-            self.sites.word(index, offset_of!(SiteRecord, sent)).load(Ordering::Acquire) != 0
-        });
-        overflow.chain(own.map(read))
     }
 
     /// Buckets of the table of live blocks.
@@ -307,29 +307,6 @@ impl Kernel {
                 }
             })
         })
-    }
-
-    /// Calls in flight of a process.
-    #[must_use]
-    pub fn calls_in_flight(&self, tgid: u32) -> u64 {
-        self.owners_of(tgid).count() as u64
-    }
-
-    /// Removes what threads of a process that has ended left in flight.
-    pub fn forget_calls(&self, tgid: u32) {
-        for (bucket, offset) in self.owners_of(tgid) {
-            self.calls.word(bucket, offset).store(0, Ordering::Release);
-        }
-    }
-
-    /// Where the threads of a process are named in the table of calls.
-    fn owners_of(&self, tgid: u32) -> impl Iterator<Item = (u32, usize)> {
-        let words = (0..BUCKET_CALLS).map(|entry| offset_of!(CallBucket, threads) + entry * 8);
-        (0..CALL_BUCKETS).flat_map(move |bucket| words.clone().map(move |offset| (bucket, offset))).filter(
-            move |&(bucket, offset)| {
-                (self.calls.word(bucket, offset).load(Ordering::Acquire) >> 32) as u32 == tgid
-            },
-        )
     }
 
     /// The totals of one function, one entry per CPU.

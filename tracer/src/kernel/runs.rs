@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 /// The free runs of an array: first entry and length, none of them neighbours.
 #[derive(Debug)]
-pub(super) struct Runs(BTreeMap<u32, u32>);
+pub struct Runs(BTreeMap<u32, u32>);
 
 impl Runs {
     /// An array of which all is free.
-    pub(super) fn new(length: u32) -> Self {
+    #[must_use]
+    pub fn new(length: u32) -> Self {
         Self(if length > 0 { [(0, length)].into() } else { BTreeMap::new() })
     }
 
     /// Takes a run; `None` if there is none of that length. A run of nothing lies anywhere.
-    pub(super) fn take(&mut self, length: u32) -> Option<u32> {
+    pub fn take(&mut self, length: u32) -> Option<u32> {
         if length == 0 {
             return Some(0);
         }
@@ -26,7 +27,7 @@ impl Runs {
     }
 
     /// Makes a run free, which was taken or lies behind the array's end so far.
-    pub(super) fn give_back(&mut self, mut first: u32, mut length: u32) {
+    pub fn give_back(&mut self, mut first: u32, mut length: u32) {
         if length == 0 {
             return;
         }

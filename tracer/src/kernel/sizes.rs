@@ -4,7 +4,6 @@ use tracer_ebpf::abi::MAX_SLOTS;
 use tracer_ebpf::abi::record::BUCKET_BLOCKS;
 
 use super::LoadOptions;
-use crate::mode::Mode;
 
 /// How long the tables are.
 #[derive(Clone, Copy)]
@@ -21,9 +20,9 @@ impl Sizes {
         let blocks = u64::from(options.max_live) * 4 / 3;
         Self {
             site_places: (options.max_stacks.saturating_mul(3) / 2).max(SITE_PLACES_MIN),
-            live_buckets: match options.mode {
-                Mode::Live => blocks.div_ceil(BUCKET_BLOCKS as u64) as u32,
-                Mode::Alloc => 1,
+            live_buckets: match options.may_follow {
+                true => blocks.div_ceil(BUCKET_BLOCKS as u64) as u32,
+                false => 1,
             },
         }
     }

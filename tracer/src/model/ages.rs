@@ -2,6 +2,7 @@
 //! take no memory here.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::estimate::Estimates;
@@ -11,7 +12,7 @@ use crate::collect::LiveBlock;
 #[derive(Clone, Debug, Default)]
 pub struct Ages {
     /// When the oldest block of a site was born, by the kernel's index; `u64::MAX` where there is none.
-    oldest_born_ns: Vec<u64>,
+    oldest_born_ns: Arc<Vec<u64>>,
     /// The blocks that are old enough for the reader, where one asks.
     old: HashMap<u32, Estimates>,
     /// On the clock of the births: the moment that ages are of.
@@ -30,10 +31,11 @@ impl Ages {
     /// Adds a block that is seen at `now_ns`.
     pub fn add(&mut self, block: &LiveBlock, now_ns: u64, old: Option<Duration>) {
         let index = block.site as usize;
-        if self.oldest_born_ns.len() <= index {
-            self.oldest_born_ns.resize(index + 1, u64::MAX);
+        let all = Arc::make_mut(&mut self.oldest_born_ns);
+        if all.len() <= index {
+            all.resize(index + 1, u64::MAX);
         }
-        let oldest = &mut self.oldest_born_ns[index];
+        let oldest = &mut all[index];
         *oldest = block.born_ns.min(*oldest);
         if old.is_some_and(|old| Duration::from_nanos(now_ns.saturating_sub(block.born_ns)) >= old) {
             let sum = self.old.entry(block.site).or_default();

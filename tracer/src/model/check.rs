@@ -9,13 +9,12 @@ use crate::mode::Mode;
 
 /// Of all sites of all targets, whatever the reader filters.
 pub(super) fn of(moment: &Moment) -> SelfCheck {
-    let slots = || moment.targets.iter().flat_map(|state| &state.slots);
-    let estimated = moment.sites_of_targets().map(Estimates::of).fold(Estimates::default(), Estimates::add);
-    let (calls, bytes, failed) = slots()
+    let sums = moment.slots().map(|slot| moment.sums.slot(slot.index));
+    let estimated = sums.fold(Estimates::default(), Estimates::add);
+    let (calls, bytes, failed) = moment
+        .slots()
         .map(allocations)
         .fold((0, 0_u64, 0), |sum, slot| (sum.0 + slot.0, sum.1.wrapping_add(slot.1), sum.2 + slot.2));
-    // Where returns are seen, a sample that has failed is at no site; attempts are all that mode `alloc` knows.
-    let failed = if moment.mode == Mode::Live { failed } else { 0 };
     SelfCheck {
         alloc_objects: compare(calls.saturating_sub(failed), estimated.alloc_objects),
         alloc_bytes: (failed == 0).then(|| compare(bytes, estimated.alloc_bytes)),
@@ -25,7 +24,10 @@ pub(super) fn of(moment: &Moment) -> SelfCheck {
 /// Calls, bytes and failures of the allocating functions.
 fn allocations(slot: &SlotState) -> (u64, u64, u64) {
     slot.functions_that(false).fold((0, 0_u64, 0), |sum, (_, totals)| {
-        (sum.0 + totals.calls, sum.1.wrapping_add(totals.bytes), sum.2 + totals.failed)
+        // A sample that has failed is at no site, and is among the calls where they are attempts. Of failures mode `alloc`
+        // knows nothing.
+        let failed = if slot.mode == Mode::Live && slot.was_sampled { totals.failed } else { 0 };
+        (sum.0 + totals.calls, sum.1.wrapping_add(totals.bytes), sum.2 + failed)
     })
 }
 

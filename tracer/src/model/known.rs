@@ -2,32 +2,21 @@
 //!
 //! Found out once per stack: a refresh has thousands of them, and nearly all are known.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tracer_ebpf::abi::StopReason;
 
 use super::Filter;
 use super::estimate::{Estimate, Estimates};
+use super::node::TargetId;
+use super::shapes::{ShapeId, Shapes};
 use super::snapshot::SiteIntervals;
 use crate::collect::SiteCounts;
-use crate::frame::{Frame, Frames};
+use crate::frame::Frames;
 use crate::mode::Mode;
 use crate::symbolize::{PlaceId, Stack, Symbols};
 
-/// The functions that a thread begins in (glibc and musl): a stack that reaches one is whole.
-const THREAD_STARTS: [&str; 10] = [
-    "_start",
-    "__libc_start_main",
-    "libc_start_main_stage2",
-    "__libc_start_call_main",
-    "__libc_start_main_impl",
-    "start_thread",
-    "clone",
-    "clone3",
-    "__clone3",
-    "_dl_start_user",
-];
 /// What `truncated` says of the site that holds what has no stack of its own.
 const NO_STACK: &str = "no_stack";
 
@@ -43,51 +32,111 @@ pub struct SiteStack {
 }
 
 /// What makes a call site: call stacks that differ in the kernel only by what was cut off them are one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct SiteKey {
-    pid: u32,
-    allocator: Option<Arc<str>>,
-    thread: Option<Arc<str>>,
-    places: Arc<[PlaceId]>,
+    process: TargetId,
+    /// `None` for what has no stack of its own.
+    shape: Option<ShapeId>,
 }
 
 /// The number of a call site, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct SiteId(pub(super) u32);
 
-/// One call site.
+/// What is kept of a stack for each record: there may be hundreds of thousands.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    shape: ShapeId,
+    stop: StopReason,
+    by_pointer: bool,
+}
+
+/// What contains the truth, and the estimates that it is of.
+type Intervals = Box<([Estimates; 2], Arc<SiteIntervals>)>;
+
+/// What is kept of a call site.
 #[derive(Debug)]
-pub(super) struct KnownSite {
+struct KnownSite {
+    pid: u32,
+    stack: Option<Known>,
+    /// Where sampled.
+    intervals: Option<Intervals>,
+}
+
+/// One call site.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Site<'a> {
     pub(super) pid: u32,
-    /// `None` for what has no stack of its own.
-    pub(super) stack: Option<SiteStack>,
-    pub(super) frames: Frames,
+    pub(super) allocator: Option<&'a Arc<str>>,
+    pub(super) thread: Option<&'a Arc<str>>,
+    pub(super) frames: Option<&'a Frames>,
+    pub(super) by_pointer: bool,
     /// Why the stack ends before the thread's start.
-    pub(super) truncated: Option<String>,
+    pub(super) truncated: Option<&'static str>,
     /// Frames without a name.
     pub(super) unnamed: u64,
-    /// What contains the truth, and the estimates that it is of; where sampled.
-    pub(super) intervals: Option<([Estimates; 2], Arc<SiteIntervals>)>,
+    /// What contains the truth; where sampled.
+    pub(super) intervals: Option<&'a Arc<SiteIntervals>>,
     /// The reader wants it.
     pub(super) is_wanted: bool,
-    /// Of the names that its frames were made of; `None` when all are known.
-    answered: Option<u64>,
 }
 
 /// All of a run.
 #[derive(Debug, Default)]
 pub(super) struct KnownSites {
-    stacks: HashMap<u64, SiteStack>,
+    shapes: Shapes,
+    stacks: HashMap<u64, Known>,
     ids: HashMap<SiteKey, SiteId>,
     /// By the kernel's index: the key and slot of the record, and its site.
     by_record: Vec<Option<(u64, u32, SiteId)>>,
     sites: Vec<KnownSite>,
+    /// Sites of processes that are forgotten.
+    free: Vec<SiteId>,
+    /// The reader does not want what has no stack.
+    hides_no_stack: bool,
 }
 
 impl KnownSites {
     /// Remembers a stack under its key.
     pub(super) fn learn(&mut self, key: u64, stack: SiteStack) {
-        self.stacks.insert(key, stack);
+        let SiteStack { stack: Stack { frames, stop, by_pointer }, allocator, thread } = stack;
+        let shape = self.shapes.take(frames, allocator, thread);
+        if let Some(before) = self.stacks.insert(key, Known { shape, stop, by_pointer }) {
+            self.shapes.give_back(before.shape);
+        }
+    }
+
+    /// Forgets the stacks of these keys: their records are gone.
+    pub(super) fn forget_stacks(&mut self, keys: &[u64]) {
+        for known in keys.iter().filter_map(|key| self.stacks.remove(key)) {
+            self.shapes.give_back(known.shape);
+        }
+        let gone: HashSet<u64> = keys.iter().copied().collect();
+        for record in &mut self.by_record {
+            if record.is_some_and(|(key, _, _)| gone.contains(&key)) {
+                *record = None;
+            }
+        }
+    }
+
+    /// Forgets processes whose stacks are forgotten: their sites' numbers come back.
+    pub(super) fn forget_processes(&mut self, processes: &HashSet<TargetId>) {
+        self.ids.retain(|key, id| {
+            let stays = !processes.contains(&key.process);
+            if !stays {
+                self.free.push(*id);
+                self.sites[id.0 as usize] = KnownSite { pid: 0, stack: None, intervals: None };
+                if let Some(shape) = key.shape {
+                    self.shapes.give_back(shape);
+                }
+            }
+            stays
+        });
+    }
+
+    /// The places that stacks have.
+    pub(super) fn places(&self) -> HashSet<PlaceId> {
+        self.shapes.places().collect()
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -95,33 +144,49 @@ impl KnownSites {
     }
 
     /// The ids come from [`Self::id`]: there is no other.
-    pub(super) fn site(&self, id: SiteId) -> &KnownSite {
-        &self.sites[id.0 as usize]
+    pub(super) fn site(&self, id: SiteId) -> Site<'_> {
+        let site = &self.sites[id.0 as usize];
+        let shape = site.stack.map(|known| self.shapes.of(known.shape));
+        Site {
+            pid: site.pid,
+            allocator: shape.and_then(|shape| shape.allocator()),
+            thread: shape.and_then(|shape| shape.thread()),
+            frames: shape.map(|shape| &shape.frames),
+            by_pointer: site.stack.is_some_and(|known| known.by_pointer),
+            truncated: match (site.stack, shape) {
+                (Some(known), Some(shape)) => truncated(known.stop, shape.reaches_start, shape.ends_in_libc),
+                _ => Some(NO_STACK),
+            },
+            unnamed: shape.map_or(0, |shape| shape.unnamed),
+            intervals: site.intervals.as_ref().map(|known| &known.1),
+            is_wanted: shape.map_or(!self.hides_no_stack, |shape| shape.is_wanted),
+        }
     }
 
     /// The site of a record.
-    pub(super) fn id(&mut self, counts: &SiteCounts, pid: u32) -> SiteId {
+    pub(super) fn id(&mut self, counts: &SiteCounts, process: TargetId) -> SiteId {
         let index = counts.index as usize;
         if let Some(&Some((key, slot, id))) = self.by_record.get(index)
             && (key, slot) == (counts.key, counts.slot)
         {
             return id;
         }
-        let stack = self.stacks.get(&counts.key);
-        let key = SiteKey {
-            pid,
-            allocator: stack.and_then(|stack| stack.allocator.clone()),
-            thread: stack.and_then(|stack| stack.thread.clone()),
-            places: stack.map_or_else(Arc::default, |stack| Arc::clone(&stack.stack.frames)),
-        };
-        let is_known = stack.is_some();
-        let next = SiteId(self.sites.len() as u32);
+        let stack = self.stacks.get(&counts.key).copied();
+        let key = SiteKey { process, shape: stack.map(|known| known.shape) };
+        let next = self.free.last().copied().unwrap_or(SiteId(self.sites.len() as u32));
         let id = *self.ids.entry(key).or_insert(next);
         if id == next {
-            self.sites.push(KnownSite::new(pid, stack.cloned()));
+            let site = KnownSite { pid: process.pid, stack, intervals: None };
+            if let Some(known) = stack {
+                self.shapes.share(known.shape);
+            }
+            match self.free.pop() {
+                Some(_) => self.sites[id.0 as usize] = site,
+                None => self.sites.push(site),
+            }
         }
         // A stack that is still on its way is another site when it has come.
-        if is_known {
+        if stack.is_some() {
             if self.by_record.len() <= index {
                 self.by_record.resize(index + 1, None);
             }
@@ -134,7 +199,7 @@ impl KnownSites {
     /// most sites are as they were at the look before.
     pub(super) fn estimate(&mut self, id: SiteId, sums: Estimates, in_use: Estimates, mode: Mode) {
         let site = &mut self.sites[id.0 as usize];
-        if site.intervals.as_ref().is_some_and(|(of, _)| *of == [sums, in_use]) {
+        if site.intervals.as_ref().is_some_and(|known| known.0 == [sums, in_use]) {
             return;
         }
         let of_in_use =
@@ -145,75 +210,27 @@ impl KnownSites {
             inuse_objects: of_in_use(in_use.inuse_objects),
             inuse_bytes: of_in_use(in_use.inuse_bytes),
         };
-        site.intervals = Some(([sums, in_use], Arc::new(intervals)));
+        site.intervals = Some(Box::new(([sums, in_use], Arc::new(intervals))));
     }
 
     /// Gives a site the names that are known by now.
     pub(super) fn name(&mut self, id: SiteId, symbols: &mut Symbols, filter: &Filter) {
-        let site = &mut self.sites[id.0 as usize];
-        if site.answered.is_some_and(|answered| answered != symbols.answered()) {
-            site.name(symbols, filter);
+        match self.sites[id.0 as usize].stack {
+            Some(known) => self.shapes.name(known.shape, symbols, filter),
+            None => self.hides_no_stack = !filter.wants(&[]),
         }
     }
-}
-
-impl KnownSite {
-    fn new(pid: u32, stack: Option<SiteStack>) -> Self {
-        // No number of answers: its names are asked for when it is looked at first.
-        let answered = Some(u64::MAX);
-        Self {
-            pid,
-            stack,
-            frames: Frames::default(),
-            truncated: None,
-            unnamed: 0,
-            intervals: None,
-            is_wanted: true,
-            answered,
-        }
-    }
-
-    fn name(&mut self, symbols: &mut Symbols, filter: &Filter) {
-        let places = self.stack.as_ref().map_or(&[][..], |stack| &stack.stack.frames);
-        let mut frames = Vec::with_capacity(places.len());
-        let mut is_named = true;
-        for &place in places {
-            let (functions, is_known) = symbols.frames(place);
-            is_named &= is_known;
-            frames.extend(functions.iter().cloned());
-        }
-        self.truncated = truncated(self.stack.as_ref().map(|stack| &stack.stack), &frames);
-        self.unnamed = frames.iter().filter(|frame| frame.reason.is_some()).count() as u64;
-        self.is_wanted = filter.wants(&frames);
-        self.frames = frames.into();
-        self.answered = (!is_named).then(|| symbols.answered());
-    }
-}
-
-/// Whether a frame without a symbol lies where threads start: in a stripped libc or loader.
-fn is_libc_start(frame: &Frame) -> bool {
-    let is_libc = |module: &String| {
-        let name = module.rsplit('/').next().unwrap_or_default();
-        name.starts_with("libc.so") || name.starts_with("libc-") || name.starts_with("ld-")
-    };
-    frame.reason.is_some() && frame.module.as_ref().is_some_and(is_libc)
 }
 
 /// Why a stack ends before the thread's start.
-fn truncated(stack: Option<&Stack>, frames: &[Arc<Frame>]) -> Option<String> {
-    let Some(stack) = stack else { return Some(NO_STACK.to_owned()) };
-    let outermost = frames.last().and_then(|frame| frame.function.as_deref());
-    if outermost.is_some_and(|name| THREAD_STARTS.contains(&name)) {
+const fn truncated(stop: StopReason, reaches_start: bool, ends_in_libc: bool) -> Option<&'static str> {
+    if reaches_start {
         return None;
     }
-    let reason = match stack.stop {
+    let reason = match stop {
         // FP is 0 at a thread's start; elsewhere it is any number, 0 too, in code that keeps no frame pointer.
         StopReason::Complete => return None,
-        StopReason::FramePointerZero
-            if frames.last().is_some_and(|frame| is_libc_start(frame)) && stack.frames.len() > 1 =>
-        {
-            return None;
-        }
+        StopReason::FramePointerZero if ends_in_libc => return None,
         StopReason::Depth => "depth",
         StopReason::NoFramePointer | StopReason::FramePointerZero => "no_frame_pointer",
         StopReason::ReadFault => "read_fault",
@@ -223,5 +240,5 @@ fn truncated(stack: Option<&Stack>, frames: &[Arc<Frame>]) -> Option<String> {
         StopReason::NoMapping => "no_mapping",
         StopReason::UnsupportedRule => "unsupported_rule",
     };
-    Some(reason.to_owned())
+    Some(reason)
 }

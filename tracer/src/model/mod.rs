@@ -8,9 +8,14 @@ mod estimate;
 mod history;
 mod hits;
 mod known;
+pub mod ledger;
+pub mod node;
 mod quality;
+mod shapes;
 mod sites;
 pub mod snapshot;
+mod sums;
+pub mod tally;
 mod totals;
 
 use std::collections::{BTreeMap, HashSet};
@@ -22,14 +27,17 @@ use regex::Regex;
 use crate::collect::{SiteCounts, SlotCounts};
 use crate::frame::Frame;
 use crate::mode::Mode;
-use crate::symbolize::Symbols;
+use crate::symbolize::{PlaceId, Symbols};
 pub use ages::Ages;
 pub use estimate::{FEW_SAMPLES, interval_95};
 use history::History;
+pub use hits::ModeCosts;
 use known::KnownSites;
 pub use known::SiteStack;
+use node::TargetId;
 pub use snapshot::HitCosts;
 use snapshot::{Host, Overhead, SCHEMA, Snapshot, Target, Tool};
+pub use sums::SiteSums;
 
 /// One image of a process, as far as the kernel counted it.
 #[derive(Clone, Debug)]
@@ -38,6 +46,10 @@ pub struct SlotState {
     pub index: u32,
     /// The process still runs this image, or ended in it: an exec ends the heap of the one before.
     pub is_last_image: bool,
+    /// What is traced in it.
+    pub mode: Mode,
+    /// It was sampled at any time: the counts of its sites are estimates, and a call is counted at its entry.
+    pub was_sampled: bool,
     /// Its functions, in the order of their counts.
     pub functions: Vec<ProbedFunction>,
     /// Its allocators.
@@ -94,7 +106,7 @@ pub struct Moment {
     pub mode: Mode,
     /// Mean bytes between samples at present; 0 is every allocation.
     pub sample_bytes: u64,
-    /// It was above 0 at any time: the counts of sites are estimates, and a call is counted at its entry.
+    /// Any of the targets was sampled at any time.
     pub was_sampled: bool,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
@@ -102,16 +114,18 @@ pub struct Moment {
     pub host: Host,
     /// The processes.
     pub targets: Vec<TargetState>,
-    /// Counts of all sites of all slots.
+    /// Counts of the sites of these targets.
     pub sites: Vec<SiteCounts>,
+    /// The same, added up.
+    pub sums: SiteSums,
     /// Of the live blocks (mode `live`).
     pub ages: Ages,
     /// Calls that have not returned.
     pub calls_in_flight: u64,
     /// Records that this version does not know.
     pub unknown_records: u64,
-    /// What hits cost, if it was measured.
-    pub hit_costs: Option<HitCosts>,
+    /// What hits cost, as far as it was measured.
+    pub hit_costs: ModeCosts,
     /// Kernel memory of the BPF maps, if the kernel says it.
     pub map_bytes: Option<u64>,
     /// Probes that could not be placed, by reason.
@@ -120,12 +134,23 @@ pub struct Moment {
     pub notes: Vec<String>,
 }
 
+impl TargetState {
+    /// Which process it is.
+    #[must_use]
+    pub const fn id(&self) -> TargetId {
+        TargetId { pid: self.target.pid, start_time: self.target.start_time }
+    }
+
+    /// What is traced in it now, or was at its end.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.slots.last().map_or_else(Mode::default, |slot| slot.mode)
+    }
+}
+
 impl Moment {
-    /// Without those of the calibration, which is no target.
-    fn sites_of_targets(&self) -> impl Iterator<Item = &SiteCounts> {
-        let slots: HashSet<u32> =
-            self.targets.iter().flat_map(|state| &state.slots).map(|slot| slot.index).collect();
-        self.sites.iter().filter(move |site| slots.contains(&site.slot))
+    fn slots(&self) -> impl Iterator<Item = &SlotState> {
+        self.targets.iter().flat_map(|state| &state.slots)
     }
 }
 
@@ -165,6 +190,22 @@ impl Model {
         self.known.learn(key, stack);
     }
 
+    /// Forgets stacks, whose records are gone.
+    pub fn forget_stacks(&mut self, keys: &[u64]) {
+        self.known.forget_stacks(keys);
+    }
+
+    /// The places that the stacks have which are known.
+    #[must_use]
+    pub fn places(&self) -> HashSet<PlaceId> {
+        self.known.places()
+    }
+
+    /// Forgets processes.
+    pub fn forget_processes(&mut self, processes: &HashSet<TargetId>) {
+        self.known.forget_processes(processes);
+    }
+
     /// Keeps rates, trends and timelines from now on: there is to be a look each `interval`.
     pub fn keep_history(&mut self, mode: Mode, interval: Duration) {
         self.history = Some(History::new(mode, interval.as_secs_f64()));
@@ -186,7 +227,7 @@ impl Model {
             history.look(moment.attached.as_secs_f64());
         }
         let sites = sites::of(&moment, &mut self.known, filter, self.history.as_mut(), symbols);
-        let hits = hits::of(&moment);
+        let (hits, cost_ns) = hits::of(moment.slots(), &moment);
         let mut targets: Vec<Target> =
             moment.targets.iter().map(|state| totals::fill(state, &moment)).collect();
         if let Some(history) = &mut self.history {
@@ -196,7 +237,6 @@ impl Model {
             history.looked();
         }
         let cpu_seconds: f64 = targets.iter().map(|target| target.cpu_seconds).sum();
-        let cost_ns = moment.hit_costs.map_or(0.0, |costs| hits.cost_ns(&costs));
         Snapshot {
             schema: SCHEMA.to_owned(),
             tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned() },
@@ -212,7 +252,7 @@ impl Model {
                 hits: hits.all(),
                 ns_per_hit: if hits.all() > 0 { cost_ns / hits.all() as f64 } else { 0.0 },
                 target_cpu_ratio: (cpu_seconds > 0.0 && cost_ns > 0.0).then(|| cost_ns * 1e-9 / cpu_seconds),
-                hit_costs: moment.hit_costs,
+                hit_costs: moment.hit_costs.of(moment.mode),
                 map_bytes: moment.map_bytes,
             },
             quality: quality::complete(quality, &sites, symbols.pending() as u64, moment.was_sampled),

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use tracer_ebpf::abi::Counter;
 
-use super::estimate::Estimates;
 use super::sites::Sites;
 use super::snapshot::{Quality, Verdict};
 use super::{Moment, SlotState, check};
@@ -23,23 +22,52 @@ const TRUNCATIONS: [&str; 8] = [
 ];
 
 fn counted(moment: &Moment, counter: Counter) -> u64 {
-    moment.targets.iter().flat_map(|state| &state.slots).map(|slot| slot.counts.event(counter)).sum()
+    moment.slots().map(|slot| slot.counts.event(counter)).sum()
 }
 
 /// What the counters say.
 pub(super) fn of(moment: &Moment) -> Quality {
     let live = moment.mode == Mode::Live;
     let count = |counter| counted(moment, counter);
-    let slots = || moment.targets.iter().flat_map(|state| &state.slots);
-    let calls = |slot: &SlotState, free: bool| -> u64 {
-        slot.functions_that(free).map(|(_, totals)| totals.calls).sum()
-    };
-    let allocations: u64 = slots().map(|slot| calls(slot, false)).sum();
-    let frees: u64 = slots().map(|slot| calls(slot, true) + slot.moved_objects()).sum();
+    let allocations: u64 = moment.slots().map(|slot| calls(slot, false)).sum();
     let samples = match moment.was_sampled {
-        true => moment.sites_of_targets().map(|site| Estimates::of(site).samples).sum(),
+        true => moment.slots().map(|slot| moment.sums.slot(slot.index).samples).sum(),
         false => allocations,
     };
+    let mut lost = lost(count);
+    lost.insert("unknown_record".to_owned(), moment.unknown_records);
+    let mut notes = moment.notes.clone();
+    notes.extend(advice(
+        count(Counter::SitesFull),
+        "allocations have no call site of their own",
+        "--max-stacks",
+    ));
+    notes.extend(advice(count(Counter::LiveFull), "blocks were not followed", "--max-live"));
+    Quality {
+        events: moment.slots().map(events).sum(),
+        sampled: samples - count(Counter::ScratchBusy).min(samples),
+        lost,
+        frees_unmatched: (live && !moment.was_sampled).then(|| count(Counter::FreesUnmatched)),
+        self_check: moment.was_sampled.then(|| check::of(moment)),
+        pending_unreturned: count(Counter::Abandoned) + moment.calls_in_flight,
+        returns_without_entry: (live && !moment.was_sampled).then(|| count(Counter::EarlyReturn)),
+        attach_failures: moment.attach_failures.clone(),
+        notes,
+        ..Quality::default()
+    }
+}
+
+fn calls(slot: &SlotState, free: bool) -> u64 {
+    slot.functions_that(free).map(|(_, totals)| totals.calls).sum()
+}
+
+/// Allocations and frees that were counted.
+pub(super) fn events(slot: &SlotState) -> u64 {
+    calls(slot, false) + calls(slot, true) + slot.moved_objects()
+}
+
+/// What is missing, by reason.
+pub(super) fn lost(count: impl Fn(Counter) -> u64) -> BTreeMap<String, u64> {
     let mut lost: BTreeMap<String, u64> = [
         Counter::RingFull,
         Counter::ScratchBusy,
@@ -52,26 +80,7 @@ pub(super) fn of(moment: &Moment) -> Quality {
     .map(|&counter| (counter.name().to_owned(), count(counter)))
     .collect();
     lost.insert("map_full".to_owned(), count(Counter::SitesFull) + count(Counter::LiveFull));
-    lost.insert("unknown_record".to_owned(), moment.unknown_records);
-    let mut notes = moment.notes.clone();
-    notes.extend(advice(
-        count(Counter::SitesFull),
-        "allocations have no call site of their own",
-        "--max-stacks",
-    ));
-    notes.extend(advice(count(Counter::LiveFull), "blocks were not followed", "--max-live"));
-    Quality {
-        events: allocations + frees,
-        sampled: samples - count(Counter::ScratchBusy).min(samples),
-        lost,
-        frees_unmatched: (live && !moment.was_sampled).then(|| count(Counter::FreesUnmatched)),
-        self_check: moment.was_sampled.then(|| check::of(moment)),
-        pending_unreturned: count(Counter::Abandoned) + moment.calls_in_flight,
-        returns_without_entry: (live && !moment.was_sampled).then(|| count(Counter::EarlyReturn)),
-        attach_failures: moment.attach_failures.clone(),
-        notes,
-        ..Quality::default()
-    }
+    lost
 }
 
 fn advice(times: u64, what: &str, option: &str) -> Option<String> {

@@ -1,14 +1,13 @@
 //! Site records to call sites: added up, filtered.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::estimate::{Estimate, Estimates};
 use super::history::History;
-use super::known::{KnownSite, KnownSites, SiteId};
+use super::known::{KnownSites, Site, SiteId};
 use super::snapshot::{CallSite, SiteErrors};
-use super::{Filter, Moment};
+use super::{Filter, Moment, SlotState, TargetState};
 use crate::mode::Mode;
 use crate::symbolize::Symbols;
 
@@ -19,7 +18,9 @@ struct Merged {
     oldest: Duration,
     /// The blocks that are old enough, where the reader asks.
     old: Option<Box<Estimates>>,
-    is_there: bool,
+    /// What its process is traced for now.
+    mode: Mode,
+    was_sampled: bool,
 }
 
 impl Merged {
@@ -50,63 +51,67 @@ pub(super) fn of(
     mut history: Option<&mut History>,
     symbols: &mut Symbols,
 ) -> Sites {
-    let merged = merge(moment, known);
-    let ids = || (0..).map(SiteId).zip(&merged).filter(|(_, merged)| merged.is_there);
+    let (ids, merged) = merge(moment, known);
+    let ids = || ids.iter().map(|&(id, at)| (id, &merged[at as usize]));
     for (id, _) in ids() {
         known.name(id, symbols, filter);
     }
+    let mut truncated = BTreeMap::new();
     let mut result =
         Sites { sites: Vec::with_capacity(merged.len()), truncated: BTreeMap::new(), unnamed: 0 };
     for (id, merged) in ids() {
-        if let Some(reason) = &known.site(id).truncated {
-            *result.truncated.entry(reason.clone()).or_insert(0) += merged.sums.samples;
+        if let Some(reason) = known.site(id).truncated {
+            *truncated.entry(reason).or_insert(0) += merged.sums.samples;
         }
     }
     for (id, merged) in ids() {
-        if moment.was_sampled {
-            known.estimate(id, merged.sums, merged.in_use(filter), moment.mode);
+        if merged.was_sampled {
+            known.estimate(id, merged.sums, merged.in_use(filter), merged.mode);
         }
         let site = known.site(id);
         if !site.is_wanted {
             continue;
         }
         result.unnamed += site.unnamed;
-        result.sites.push(make(id, merged, site, moment, filter));
+        result.sites.push(make(id, merged, site, filter));
         if let (Some(history), Some(made)) = (&mut history, result.sites.last_mut()) {
             made.recent = Some(history.site(id, made));
         }
     }
+    result.truncated = truncated.into_iter().map(|(reason, samples)| (reason.to_owned(), samples)).collect();
     result
 }
 
 /// Asks for the names of all sites of a moment.
 pub(super) fn ask_names(moment: &Moment, known: &mut KnownSites, filter: &Filter, symbols: &mut Symbols) {
-    let merged = merge(moment, known);
-    for (id, _) in (0..).map(SiteId).zip(&merged).filter(|(_, merged)| merged.is_there) {
+    let (ids, _) = merge(moment, known);
+    for (id, _) in ids {
         known.name(id, symbols, filter);
     }
 }
 
-fn merge(moment: &Moment, known: &mut KnownSites) -> Vec<Merged> {
-    // Slot to pid, and whether its heap still exists.
-    let slots: HashMap<u32, (u32, bool)> = moment
-        .targets
-        .iter()
-        .flat_map(|state| {
-            let pid = state.target.pid;
-            state.slots.iter().map(move |slot| (slot.index, (pid, slot.is_last_image)))
-        })
-        .collect();
-    let mut merged = vec![Merged::default(); known.len()];
+/// The counts of each site that is there, and the sites in the order of their numbers, each with the index of its counts. A
+/// moment may be of a few of all.
+fn merge(moment: &Moment, known: &mut KnownSites) -> (Vec<(SiteId, u32)>, Vec<Merged>) {
+    const NONE: u32 = u32::MAX;
+    let slots: HashMap<u32, (&TargetState, &SlotState)> = moment.targets.iter().flat_map(slots_of).collect();
+    let mut places = vec![NONE; known.len()];
+    let (mut ids, mut merged) = (Vec::new(), Vec::<Merged>::new());
     for counts in &moment.sites {
-        let Some(&(pid, is_last_image)) = slots.get(&counts.slot) else { continue };
-        let id = known.id(counts, pid).0 as usize;
-        if merged.len() <= id {
-            merged.resize_with(id + 1, Merged::default);
+        let Some(&(state, slot)) = slots.get(&counts.slot) else { continue };
+        let id = known.id(counts, state.id());
+        let index = id.0 as usize;
+        if places.len() <= index {
+            places.resize(index + 1, NONE);
         }
-        let entry = &mut merged[id];
+        if places[index] == NONE {
+            places[index] = merged.len() as u32;
+            ids.push((id, places[index]));
+            merged.push(Merged::default());
+        }
+        let entry = &mut merged[places[index] as usize];
         let mut sums = Estimates::of(counts);
-        if is_last_image {
+        if slot.is_last_image {
             entry.oldest = entry.oldest.max(moment.ages.oldest(counts.index));
             if let Some(&old) = moment.ages.old(counts.index) {
                 let sum = entry.old.get_or_insert_default();
@@ -117,14 +122,19 @@ fn merge(moment: &Moment, known: &mut KnownSites) -> Vec<Merged> {
             sums.inuse_samples = 0;
         }
         entry.sums = entry.sums + sums;
-        entry.is_there = true;
+        entry.mode = state.mode();
+        entry.was_sampled |= slot.was_sampled;
     }
-    merged
+    ids.sort_unstable();
+    (ids, merged)
 }
 
-fn make(id: SiteId, merged: &Merged, site: &KnownSite, moment: &Moment, filter: &Filter) -> CallSite {
-    let is_live = moment.mode == Mode::Live;
-    let of_stack = site.stack.as_ref();
+fn slots_of(state: &TargetState) -> impl Iterator<Item = (u32, (&TargetState, &SlotState))> {
+    state.slots.iter().map(move |slot| (slot.index, (state, slot)))
+}
+
+fn make(id: SiteId, merged: &Merged, site: Site<'_>, filter: &Filter) -> CallSite {
+    let is_live = merged.mode == Mode::Live;
     let sums = merged.sums;
     let in_use = merged.in_use(filter);
     let live = |estimate: Estimate| is_live.then(|| estimate.rounded());
@@ -132,8 +142,8 @@ fn make(id: SiteId, merged: &Merged, site: &KnownSite, moment: &Moment, filter: 
     CallSite {
         id: id.0,
         pid: site.pid,
-        thread: of_stack.and_then(|stack| stack.thread.clone()),
-        allocator: of_stack.and_then(|stack| stack.allocator.clone()),
+        thread: site.thread.cloned(),
+        allocator: site.allocator.cloned(),
         alloc_objects: sums.alloc_objects.rounded(),
         alloc_bytes: sums.alloc_bytes.rounded(),
         free_objects: live(sums.free_objects),
@@ -147,12 +157,12 @@ fn make(id: SiteId, merged: &Merged, site: &KnownSite, moment: &Moment, filter: 
             inuse_objects: error(in_use.inuse_objects),
             inuse_bytes: error(in_use.inuse_bytes),
         },
-        interval_95: site.intervals.as_ref().map(|(_, intervals)| Arc::clone(intervals)),
+        interval_95: site.intervals.cloned(),
         samples: sums.samples,
-        inuse_samples: (is_live && moment.was_sampled).then_some(in_use.inuse_samples),
+        inuse_samples: (is_live && merged.was_sampled).then_some(in_use.inuse_samples),
         recent: None,
-        truncated: site.truncated.clone(),
-        by_frame_pointers: of_stack.is_some_and(|stack| stack.stack.by_pointer),
-        frames: site.frames.clone(),
+        truncated: site.truncated.map(str::to_owned),
+        by_frame_pointers: site.by_pointer,
+        frames: site.frames.cloned().unwrap_or_default(),
     }
 }

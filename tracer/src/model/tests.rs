@@ -7,7 +7,9 @@ use std::time::Duration;
 use tracer_ebpf::abi::{Counter, StopReason, Sums, Variances};
 
 use super::snapshot::{HitCosts, Host, Snapshot, Target, Totals, Verdict};
-use super::{Ages, Filter, Model, Moment, ProbedFunction, SiteStack, SlotState, TargetState, hits};
+use super::{
+    Ages, Filter, ModeCosts, Model, Moment, ProbedFunction, SiteStack, SiteSums, SlotState, TargetState, hits,
+};
 use crate::collect::{FunctionCounts, LiveBlock, SiteCounts, SlotCounts};
 use crate::mode::Mode;
 use crate::symbolize::{Located, Place, Stack, Symbols};
@@ -80,6 +82,8 @@ fn slot(index: u32, is_last_image: bool, events: &[(Counter, u64)]) -> SlotState
     SlotState {
         index,
         is_last_image,
+        mode: Mode::Live,
+        was_sampled: false,
         functions: vec![function("malloc", false), function("realloc", false), function("free", true)],
         allocators: Vec::new(),
         counts: SlotCounts {
@@ -91,7 +95,8 @@ fn slot(index: u32, is_last_image: bool, events: &[(Counter, u64)]) -> SlotState
     }
 }
 
-fn moment(mode: Mode, slots: Vec<SlotState>, sites: Vec<SiteCounts>) -> Moment {
+fn moment(mode: Mode, mut slots: Vec<SlotState>, sites: Vec<SiteCounts>) -> Moment {
+    slots.iter_mut().for_each(|slot| slot.mode = mode);
     let target = Target {
         pid: PID,
         start_time: 1,
@@ -117,16 +122,20 @@ fn moment(mode: Mode, slots: Vec<SlotState>, sites: Vec<SiteCounts>) -> Moment {
         labels: BTreeMap::new(),
         host: Host { kernel: String::new(), arch: String::new(), cpus: 1 },
         targets: vec![TargetState { target, slots }],
+        sums: SiteSums::of(&sites),
         sites,
         ages: Ages::default(),
         calls_in_flight: 0,
         unknown_records: 0,
-        hit_costs: Some(HitCosts {
-            entry_ns: 1000.0,
-            return_ns: 1000.0,
-            free_ns: 1000.0,
-            ..HitCosts::default()
-        }),
+        hit_costs: ModeCosts {
+            alloc: None,
+            live: Some(HitCosts {
+                entry_ns: 1000.0,
+                return_ns: 1000.0,
+                free_ns: 1000.0,
+                ..HitCosts::default()
+            }),
+        },
         map_bytes: Some(1 << 20),
         attach_failures: BTreeMap::new(),
         notes: Vec::new(),
@@ -277,7 +286,7 @@ fn the_cost_is_hits_times_price_over_cpu_time() {
 #[test]
 fn hits_are_told_apart_by_kind() {
     let kinds = |moment: &Moment| {
-        let hits = hits::of(moment);
+        let (hits, _) = hits::of(moment.slots(), moment);
         (hits.entries, hits.returns, hits.frees)
     };
     let events = [
@@ -300,7 +309,12 @@ fn hits_are_told_apart_by_kind() {
 }
 
 fn sampled(slots: Vec<SlotState>, sites: Vec<SiteCounts>) -> Moment {
-    Moment { sample_bytes: 1024, was_sampled: true, ..moment(Mode::Live, slots, sites) }
+    sampled_in(Mode::Live, slots, sites)
+}
+
+fn sampled_in(mode: Mode, mut slots: Vec<SlotState>, sites: Vec<SiteCounts>) -> Moment {
+    slots.iter_mut().for_each(|slot| slot.was_sampled = true);
+    Moment { sample_bytes: 1024, was_sampled: true, ..moment(mode, slots, sites) }
 }
 
 /// Check that a sampled site has estimates, their standard errors and intervals, from the sums of the kernel side.
@@ -373,7 +387,7 @@ fn self_check_compares_the_estimates_with_the_totals() {
         let mut slots = vec![slot(0, true, &[])];
         slots[0].counts.functions[0] =
             FunctionCounts { calls: 564, bytes: 40_000, failed, ..FunctionCounts::default() };
-        let moment = Moment { mode, ..sampled(slots, vec![sampled_site(1, 0)]) };
+        let moment = sampled_in(mode, slots, vec![sampled_site(1, 0)]);
         let snapshot = snapshot(&[], moment, &filter);
         assert_eq!(snapshot.sites, [], "the filter does not matter");
         snapshot.quality.self_check.expect("sampled")

@@ -19,7 +19,7 @@ pub(super) fn fill(state: &TargetState, moment: &Moment) -> Target {
     // An image that has the allocator of an earlier one (a fork's exec, a server's reload) goes on with it.
     for slot in &state.slots {
         for (index, allocator) in slot.allocators.iter().enumerate() {
-            let totals = of_allocator(slot, index, moment);
+            let totals = of_allocator(slot, index);
             let is_same = |other: &&mut Allocator| {
                 (&other.name, &other.object, &other.prefix)
                     == (&allocator.name, &allocator.object, &allocator.prefix)
@@ -34,11 +34,12 @@ pub(super) fn fill(state: &TargetState, moment: &Moment) -> Target {
 }
 
 fn totals(state: &TargetState, moment: &Moment) -> Totals {
-    let live = moment.mode == Mode::Live;
+    let live = state.mode() == Mode::Live;
+    let was_sampled = state.slots.iter().any(|slot| slot.was_sampled);
     let sum = state
         .slots
         .iter()
-        .flat_map(|slot| (0..slot.allocators.len().max(1)).map(|index| of_allocator(slot, index, moment)))
+        .flat_map(|slot| (0..slot.allocators.len().max(1)).map(|index| of_allocator(slot, index)))
         .fold(AllocatorTotals::default(), Add::add);
     let (in_use, freed) = estimates(state, moment);
     let mut totals = Totals {
@@ -53,23 +54,24 @@ fn totals(state: &TargetState, moment: &Moment) -> Totals {
         size_histogram: sizes(state),
         lifetime_histogram: live.then(|| lifetimes(state)),
     };
-    if live && moment.was_sampled {
+    // What mode `live` has counted before stays known in mode `alloc`.
+    let has_followed = state.slots.iter().any(|slot| slot.mode == Mode::Live);
+    if has_followed && was_sampled {
         totals.free_bytes = Some(freed.free_bytes.rounded());
-        totals.standard_error = [
-            ("free_bytes", freed.free_bytes),
-            ("inuse_objects", in_use.inuse_objects),
-            ("inuse_bytes", in_use.inuse_bytes),
-        ]
-        .into_iter()
-        .map(|(name, estimate)| (name.to_owned(), estimate.standard_error()))
-        .collect();
+        let of_blocks = [("inuse_objects", in_use.inuse_objects), ("inuse_bytes", in_use.inuse_bytes)];
+        totals.standard_error = of_blocks
+            .into_iter()
+            .filter(|_| live)
+            .chain([("free_bytes", freed.free_bytes)])
+            .map(|(name, estimate)| (name.to_owned(), estimate.standard_error()))
+            .collect();
     }
     totals
 }
 
 /// Sums of one allocator of one image.
-fn of_allocator(slot: &SlotState, index: usize, moment: &Moment) -> AllocatorTotals {
-    let live = moment.mode == Mode::Live;
+fn of_allocator(slot: &SlotState, index: usize) -> AllocatorTotals {
+    let live = slot.mode == Mode::Live;
     let of = |free: bool| slot.functions_that(free).filter(move |(function, _)| function.allocator == index);
     let moved = |value: fn(&FunctionCounts) -> u64| of(false).map(move |(_, counts)| value(counts));
     let sum = |values: &mut dyn Iterator<Item = u64>| values.fold(0, u64::wrapping_add);
@@ -85,7 +87,7 @@ fn of_allocator(slot: &SlotState, index: usize, moment: &Moment) -> AllocatorTot
         alloc_objects: sum(&mut of(false).map(|(_, counts)| counts.calls)),
         alloc_bytes: sum(&mut of(false).map(|(_, counts)| counts.bytes)),
         free_objects: live.then_some(free_objects),
-        free_bytes: (live && !moment.was_sampled).then_some(free_bytes),
+        free_bytes: (live && !slot.was_sampled).then_some(free_bytes),
         by_function: functions.collect(),
     }
 }
@@ -118,9 +120,8 @@ fn plus(a: Option<u64>, b: Option<u64>) -> Option<u64> {
 /// What the sites of the last image hold, and what those of all images have freed.
 fn estimates(state: &TargetState, moment: &Moment) -> (Estimates, Estimates) {
     let of = |wanted: &dyn Fn(&SlotState) -> bool| {
-        let is_wanted = |slot: u32| state.slots.iter().any(|ours| ours.index == slot && wanted(ours));
-        let sites = moment.sites.iter().filter(|site| is_wanted(site.slot));
-        sites.map(Estimates::of).fold(Estimates::default(), Estimates::add)
+        let slots = state.slots.iter().filter(|slot| wanted(slot));
+        slots.map(|slot| moment.sums.slot(slot.index)).fold(Estimates::default(), Estimates::add)
     };
     (of(&|slot| slot.is_last_image), of(&|_| true))
 }

@@ -26,7 +26,7 @@ pub use addresses::AddressCache;
 pub use guarded::is_asking;
 pub use native::Symbolizer;
 pub use places::{Located, Place, PlaceId};
-pub use symbols::Symbols;
+pub use symbols::{NOT_YET, Symbols};
 
 /// A stack whose frames have places, and none of which is garbage.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Names from symbol tables and debug information, through blazesym.
 
 use std::cell::{Cell, OnceCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -40,6 +40,8 @@ struct Object {
     extents: Extents,
     /// Opened when the first name is asked for.
     sources: OnceCell<Sources>,
+    /// What they take of the budget.
+    taken: Cell<u64>,
 }
 
 impl Default for Symbolizer {
@@ -94,7 +96,12 @@ impl Symbolizer {
         let Some(vaddr) = image.file_offset_to_vaddr(code) else {
             return unnamed("not an ELF file with that code".to_owned());
         };
-        let sources = object.sources.get_or_init(|| Sources::open(file, image, &self.budget));
+        let sources = object.sources.get_or_init(|| {
+            let before = self.budget.get();
+            let sources = Sources::open(file, image, &self.budget);
+            object.taken.set(before - self.budget.get());
+            sources
+        });
         let mut failure = sources.failure.clone();
         for source in sources.iter() {
             match self.blazesym.symbol(&source.elf, vaddr, |symbol| functions(symbol, base)) {
@@ -110,6 +117,24 @@ impl Symbolizer {
         object.by_extent(vaddr, failure, base)
     }
 
+    /// Forgets all files but these.
+    pub fn keep(&mut self, files: &HashSet<(u64, u64)>) {
+        let before = self.objects.len();
+        self.objects.retain(|identity, object| {
+            let stays = files.contains(identity);
+            if !stays {
+                self.budget.set(self.budget.get() + object.taken.get());
+            }
+            stays
+        });
+        if self.objects.len() == before {
+            return;
+        }
+        self.named.retain(|(identity, _), _| files.contains(identity));
+        // What it has read of the others it reads again when a name of theirs is new.
+        self.blazesym = Guarded::default();
+    }
+
     fn object(&mut self, file: &MappedFile) -> Rc<Object> {
         let known = self.objects.entry(file.identity).or_insert_with(|| Rc::new(Object::open(file)));
         Rc::clone(known)
@@ -121,7 +146,7 @@ impl Object {
         let image = file.file.try_clone().ok().and_then(|file| Image::open(file).ok());
         let build_id = image.as_ref().and_then(|image| image.build_id()).map(str::to_owned);
         let extents = image.as_ref().map(Extents::load).unwrap_or_default();
-        Self { build_id, image, extents, sources: OnceCell::new() }
+        Self { build_id, image, extents, sources: OnceCell::new(), taken: Cell::default() }
     }
 
     /// A stripped function is still one function: it is called after its first address, as disassemblers do.

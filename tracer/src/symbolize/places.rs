@@ -103,6 +103,10 @@ impl Located {
 pub(super) struct Places {
     all: Vec<Entry>,
     ids: HashMap<Located, PlaceId>,
+    /// Those that are forgotten.
+    free: Vec<PlaceId>,
+    /// The code of a file is one place, in whatever process and at whatever address it lies.
+    by_file: bool,
 }
 
 #[derive(Debug)]
@@ -113,14 +117,53 @@ struct Entry {
 }
 
 impl Places {
-    pub(super) fn id(&mut self, located: Located) -> PlaceId {
+    /// From now on the address of what lies in a file is its offset there.
+    pub(super) const fn tell_apart_by_file(&mut self) {
+        self.by_file = true;
+    }
+
+    pub(super) fn id(&mut self, mut located: Located) -> PlaceId {
+        if self.by_file
+            && let Place::File { file_offset, .. } = located.place
+        {
+            located.address = file_offset;
+        }
         if let Some(&id) = self.ids.get(&located) {
             return id;
         }
-        let id = PlaceId(self.all.len() as u32);
-        self.all.push(Entry { follows_call: located.place.follows_call(), located: located.clone() });
+        let entry = Entry { follows_call: located.place.follows_call(), located: located.clone() };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.all[id.index()] = entry;
+                id
+            }
+            None => {
+                self.all.push(entry);
+                PlaceId::at(self.all.len() - 1)
+            }
+        };
         self.ids.insert(located, id);
         id
+    }
+
+    /// Forgets all but these; those that were forgotten. Nobody may have their numbers any more.
+    pub(super) fn keep(&mut self, is_used: impl Fn(PlaceId) -> bool) -> Vec<PlaceId> {
+        let mut gone = Vec::new();
+        self.ids.retain(|_, id| {
+            let stays = is_used(*id);
+            if !stays {
+                gone.push(*id);
+            }
+            stays
+        });
+        for id in &gone {
+            // What it held, a file above all, goes at once.
+            let place = Place::Elsewhere { module: None, reason: "forgotten" };
+            let located = Located { address: 0, interrupted: false, place };
+            self.all[id.index()] = Entry { located, follows_call: false };
+        }
+        self.free.extend_from_slice(&gone);
+        gone
     }
 
     /// How many there are.
@@ -155,5 +198,38 @@ mod tests {
         assert_ne!(first, places.id(located(1, "b")), "another program may lie there after an exec");
         assert_eq!(first, places.id(located(1, "a")));
         assert_eq!(places.located(first), &located(1, "a"));
+    }
+
+    #[test]
+    fn a_place_that_is_forgotten_gives_its_number_to_another() {
+        let located = |address| Located {
+            address,
+            interrupted: false,
+            place: Place::Elsewhere { module: None, reason: "made up" },
+        };
+        let mut places = Places::default();
+        let (first, second) = (places.id(located(1)), places.id(located(2)));
+        assert_eq!(places.keep(|id| id == second), [first]);
+        assert_eq!(places.id(located(2)), second);
+        assert_eq!(places.id(located(3)), first);
+        assert_ne!(places.id(located(1)), first);
+    }
+
+    #[test]
+    fn code_of_a_file_is_one_place_in_all_processes_if_places_are_told_apart_by_file() {
+        let file = std::fs::File::open("/proc/self/exe").expect("this program can be opened");
+        let file = MappedFile { file, path: "/made/up".to_owned(), identity: (1, 2), root: None };
+        let file = Arc::new(file);
+        let located = |address| Located {
+            address,
+            interrupted: false,
+            place: Place::File { file: Arc::clone(&file), file_offset: 16 },
+        };
+        let mut places = Places::default();
+        assert_ne!(places.id(located(0x1010)), places.id(located(0x2010)));
+        places.tell_apart_by_file();
+        let id = places.id(located(0x3010));
+        assert_eq!(places.id(located(0x4010)), id);
+        assert_eq!(places.located(id).address, 16);
     }
 }

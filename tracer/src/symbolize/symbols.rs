@@ -1,6 +1,6 @@
 //! The places of a run and their names, as far as they are known.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::namer::{Gone, Namer};
@@ -11,7 +11,7 @@ use crate::frame::Frames;
 use crate::target::mappings::MappedFile;
 
 /// Why a frame has no name yet.
-const NOT_YET: &str = "its symbols are being read";
+pub const NOT_YET: &str = "its symbols are being read";
 /// Why it never gets one.
 const NEVER: &str = "no symbol: the thread that reads them has failed";
 
@@ -39,6 +39,26 @@ enum Name {
 }
 
 impl Symbols {
+    /// From now on the code of a file is one place in all processes: the address of its frames is the offset in the file.
+    pub const fn tell_apart_by_file(&mut self) {
+        self.places.tell_apart_by_file();
+    }
+
+    /// Forgets all places but these and those whose names are being read, and what is known of all files but those.
+    pub fn forget(&mut self, places: &HashSet<PlaceId>, files: &HashSet<(u64, u64)>) {
+        let Self { places: all, names, .. } = self;
+        let is_asked = |id: PlaceId| matches!(names.get(id.index()), Some(Name::Asked(_)));
+        for id in all.keep(|id| places.contains(&id) || is_asked(id)) {
+            if let Some(name) = self.names.get_mut(id.index()) {
+                *name = Name::NotAsked;
+            }
+        }
+        self.build_ids.retain(|identity, _| files.contains(identity));
+        if let Some(namer) = &self.namer {
+            namer.keep(files.clone());
+        }
+    }
+
     /// The number of a place.
     pub fn place(&mut self, located: Located) -> PlaceId {
         self.places.id(located)

@@ -129,6 +129,29 @@ pub fn container_of(pid: u32, hierarchies: &Hierarchies) -> Option<Container> {
     container(&std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?, hierarchies)
 }
 
+/// The memory limit of a process's control group, the least on the way up, and that group's directory; `None` if there is
+/// none.
+#[must_use]
+pub fn memory_limit(pid: u32, hierarchies: &Hierarchies) -> Option<(PathBuf, u64)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let of_memory =
+        |group: &Group<'_>| group.names.is_empty() || group.names.split(',').any(|name| name == "memory");
+    let directories: Vec<PathBuf> =
+        groups(&text).filter(of_memory).filter_map(|group| hierarchies.directory(&group)).collect();
+    let limits = directories.iter().flat_map(|directory| {
+        directory.ancestors().take_while(|path| path.join("cgroup.procs").exists()).filter_map(limit_at)
+    });
+    limits.min_by_key(|(_, bytes)| *bytes)
+}
+
+/// The limit that a group itself has.
+fn limit_at(directory: &Path) -> Option<(PathBuf, u64)> {
+    // Version 2, then 1, where no limit is a number near 2^63.
+    let read = |name: &str| std::fs::read_to_string(directory.join(name)).ok()?.trim().parse().ok();
+    let bytes: u64 = read("memory.max").or_else(|| read("memory.limit_in_bytes"))?;
+    (bytes < 1 << 62).then(|| (directory.to_owned(), bytes))
+}
+
 /// The container in the text of `/proc/PID/cgroup`.
 fn container(text: &str, hierarchies: &Hierarchies) -> Option<Container> {
     groups(text).find_map(|group| {
@@ -142,7 +165,7 @@ fn container(text: &str, hierarchies: &Hierarchies) -> Option<Container> {
 }
 
 /// The id in the last component of a group's path that has one, and where that component ends.
-fn container_id(path: &str) -> Option<(&str, usize)> {
+pub(super) fn container_id(path: &str) -> Option<(&str, usize)> {
     let mut end = path.len();
     for component in path.rsplit('/') {
         // The process that watches a container is not in it.

@@ -163,6 +163,16 @@ impl Mappings {
         })
     }
 
+    /// The same by the file's path.
+    #[must_use]
+    pub fn address_in(&self, path: &str, file_offset: u64) -> Option<u64> {
+        self.0.iter().find_map(|mapping| {
+            let Backing::File(mapped) = &mapping.backing else { return None };
+            let inside = file_offset.checked_sub(mapping.file_offset)?;
+            (mapped.path == path && inside < mapping.end - mapping.start).then_some(mapping.start + inside)
+        })
+    }
+
     /// Where the kernel's return trampoline lies, once a return probe has made it.
     #[must_use]
     pub fn trampoline(&self) -> Option<u64> {
@@ -188,6 +198,11 @@ impl Mappings {
 }
 
 impl FileCache {
+    /// Forgets all files but these.
+    pub fn keep(&mut self, files: &HashSet<(u64, u64)>) {
+        self.0.retain(|identity, _| files.contains(identity));
+    }
+
     fn backing(&mut self, pid: u32, map: &MemoryMap, seen: &seen::Root, root: Option<&Arc<Root>>) -> Backing {
         match &map.pathname {
             MMapPath::Path(path) => self.open(pid, map, seen.seen(path), root),

@@ -2,9 +2,11 @@
 
 pub mod cgroup;
 pub mod comm;
+pub mod labels;
 pub mod loader;
 pub mod mappings;
 pub mod per_file;
+pub mod policy;
 pub mod seen;
 pub mod selection;
 

@@ -1,6 +1,6 @@
 //! What is found out of files, once for each: a hundred processes map the same libc.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
@@ -28,6 +28,11 @@ impl<T> PerFile<T> {
         let make = || (Arc::clone(file), Arc::new(find_out(file)));
         let (_, fact) = self.0.entry((file.identity, length, changed)).or_insert_with(make);
         Arc::clone(fact)
+    }
+
+    /// Forgets all files but these.
+    pub fn keep(&mut self, files: &HashSet<(u64, u64)>) {
+        self.0.retain(|(identity, _, _), _| files.contains(identity));
     }
 }
 
@@ -61,5 +66,21 @@ mod tests {
         std::fs::write(&path, "three").expect("a file");
         assert_eq!(length(&link), 5);
         assert_eq!(looked, 2);
+    }
+
+    #[test]
+    fn what_no_process_has_mapped_any_more_is_closed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let paths = ["a", "b"].map(|name| directory.path().join(name));
+        let files = paths.each_ref().map(|path| {
+            std::fs::write(path, "text").expect("a file");
+            opened(path)
+        });
+        let mut facts = PerFile::default();
+        for file in &files {
+            facts.get(file, |_| ());
+        }
+        facts.keep(&[files[1].identity].into());
+        assert_eq!(files.each_ref().map(Arc::strong_count), [1, 2]);
     }
 }

@@ -1,4 +1,4 @@
-//! Which processes are wanted: by name, by program, by control group, by container. The set is their union.
+//! Which processes are wanted: by pid file, name, program, control group, unit of systemd, container.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,45 +10,83 @@ use procfs::process::Process;
 
 use super::cgroup::{self, Hierarchies};
 use super::comm::Comm;
+use super::labels;
 use super::seen::Root;
-use super::{Target, TargetError};
 
-/// What the user asks for.
-#[derive(Clone, Debug, Default)]
-pub struct Rules {
+/// What a process must be like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Select {
+    /// Files that hold a pid.
+    pub pid_files: Vec<PathBuf>,
     /// Names; one of more than 15 bytes means its first 15.
     pub comms: Vec<String>,
     /// Programs: the file with that path here, or one with that path where the process lives.
     pub programs: Vec<PathBuf>,
     /// Control groups, with all below them.
     pub cgroups: Vec<PathBuf>,
+    /// Units of systemd (`api.service`).
+    pub units: Vec<String>,
     /// Containers, by the beginning of their ids, in lower-case hex.
     pub containers: Vec<String>,
 }
 
-impl Rules {
+impl Select {
     /// Whether nothing is asked for.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.comms.is_empty()
+        self.comms.is_empty() && self.asks_for_names_only()
+    }
+
+    /// Whether the name alone decides.
+    #[must_use]
+    pub fn asks_for_names_only(&self) -> bool {
+        self.pid_files.is_empty()
             && self.programs.is_empty()
             && self.cgroups.is_empty()
+            && self.units.is_empty()
             && self.containers.is_empty()
     }
 }
 
-/// The rules, ready to be held against processes.
+/// How the kinds of a selection go together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kinds {
+    /// One of any kind is enough.
+    #[default]
+    Any,
+    /// One of each kind that is named.
+    Every,
+}
+
+/// What is asked for, ready to be held against processes.
 #[derive(Debug, Default)]
 pub struct Selection {
+    kinds: Kinds,
+    select: Select,
     comms: BTreeSet<Comm>,
-    programs: Vec<PathBuf>,
     cgroups: Vec<PathBuf>,
-    containers: Vec<String>,
     hierarchies: Hierarchies,
     /// Groups of containers that a process was seen in.
     container_groups: BTreeSet<PathBuf>,
-    /// Processes of the groups at the last look.
-    members: BTreeSet<u32>,
+    /// At the last look.
+    members: Members,
+}
+
+/// Whether a process fits what is asked of one kind.
+type Fits = fn(&mut Selection, u32, Comm) -> bool;
+
+/// Processes that files list.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Members {
+    of_cgroups: BTreeSet<u32>,
+    of_containers: BTreeSet<u32>,
+    of_pid_files: BTreeSet<u32>,
+}
+
+impl Members {
+    fn all(&self) -> BTreeSet<u32> {
+        [&self.of_cgroups, &self.of_containers, &self.of_pid_files].into_iter().flatten().copied().collect()
+    }
 }
 
 /// What a rule says of a process.
@@ -62,126 +100,104 @@ pub enum Match {
     Gone,
 }
 
-/// What became of the look at a process.
-#[derive(Debug)]
-pub enum Examined {
-    /// It is wanted, and held.
-    Wanted(Target),
-    /// It is not wanted.
-    Unwanted,
-    /// It has ended.
-    Gone,
-    /// It is never a target, and why.
-    Never(String),
-    /// It is wanted, and cannot be looked at.
-    Refused(TargetError),
-}
-
 impl Selection {
     /// Looks up where the groups are mounted.
     #[must_use]
-    pub fn new(rules: Rules) -> Self {
-        let needs_groups = !rules.cgroups.is_empty() || !rules.containers.is_empty();
+    pub fn new(select: Select, kinds: Kinds) -> Self {
+        let needs_groups = !select.cgroups.is_empty() || !select.containers.is_empty();
         let hierarchies = if needs_groups { Hierarchies::mounted() } else { Hierarchies::default() };
-        let cgroups = rules.cgroups.iter().flat_map(|path| hierarchies.directories(path)).collect();
         Self {
-            comms: rules.comms.iter().map(|name| Comm::of(name.as_bytes())).collect(),
-            programs: rules.programs,
-            cgroups,
-            containers: rules.containers,
+            kinds,
+            comms: select.comms.iter().map(|name| Comm::of(name.as_bytes())).collect(),
+            cgroups: select.cgroups.iter().flat_map(|path| hierarchies.directories(path)).collect(),
+            select,
             hierarchies,
             ..Self::default()
         }
     }
 
-    /// Whether nothing is asked for.
+    /// What is asked for.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.comms.is_empty() && self.asks_for_names_only()
+    pub const fn select(&self) -> &Select {
+        &self.select
     }
 
-    /// Whether the name alone decides.
+    /// Whether a process has one of the names, and that is enough.
     #[must_use]
-    pub fn asks_for_names_only(&self) -> bool {
-        self.programs.is_empty() && self.cgroups.is_empty() && self.containers.is_empty()
+    pub fn is_enough(&self, comm: Comm) -> bool {
+        self.comms.contains(&comm) && (self.kinds == Kinds::Any || self.select.asks_for_names_only())
     }
 
-    /// Whether a process has one of the names.
-    #[must_use]
-    pub fn has_name(&self, comm: Comm) -> bool {
-        self.comms.contains(&comm)
-    }
-
-    /// Reads the groups again; the processes that have come into them since the last time.
+    /// Reads the groups and the pid files again; the processes that have come or gone since the last time.
     pub fn look_at_groups(&mut self) -> Vec<u32> {
-        let groups = self.cgroups.iter().chain(&self.container_groups);
-        let members: BTreeSet<u32> = groups.flat_map(|group| cgroup::processes(group)).collect();
-        let new = members.difference(&self.members).copied().collect();
+        let processes = |group: &PathBuf| cgroup::processes(group);
+        let members = Members {
+            of_cgroups: self.cgroups.iter().flat_map(processes).collect(),
+            of_containers: self.container_groups.iter().flat_map(processes).collect(),
+            of_pid_files: self.select.pid_files.iter().filter_map(|path| pid_in(path)).collect(),
+        };
+        let changed = members.all().symmetric_difference(&self.members.all()).copied().collect();
         self.members = members;
-        new
+        changed
     }
 
-    /// Holds the rules against a process.
+    /// Holds what is asked for against a process.
     pub fn matches(&mut self, pid: u32) -> Match {
-        if self.members.contains(&pid) {
-            return Match::Yes;
-        }
         let Some(comm) = Comm::of_process(pid) else { return Match::Gone };
-        let is_wanted = self.has_name(comm)
-            || !self.programs.is_empty() && self.has_program(pid)
-            || !self.containers.is_empty() && self.is_in_container(pid);
+        // The cheapest first: the rest is not asked where one decides.
+        let kinds: [(bool, Fits); 6] = [
+            (!self.select.comms.is_empty(), |this, _, comm| this.comms.contains(&comm)),
+            (!self.select.pid_files.is_empty(), |this, pid, _| this.members.of_pid_files.contains(&pid)),
+            (!self.select.cgroups.is_empty(), |this, pid, _| this.is_in_cgroup(pid)),
+            (!self.select.units.is_empty(), |this, pid, _| this.is_of_unit(pid)),
+            (!self.select.programs.is_empty(), |this, pid, _| this.has_program(pid)),
+            (!self.select.containers.is_empty(), |this, pid, _| this.is_in_container(pid)),
+        ];
+        let mut asked = kinds.iter().filter(|(is_asked, _)| *is_asked).peekable();
+        let is_wanted = asked.peek().is_some()
+            && match self.kinds {
+                Kinds::Any => asked.any(|(_, fits)| fits(self, pid, comm)),
+                Kinds::Every => asked.all(|(_, fits)| fits(self, pid, comm)),
+            };
         if is_wanted { Match::Yes } else { Match::No }
     }
 
-    /// Holds the rules against a process and takes hold of it, if they say so or `in_any_case`.
-    pub fn examine(&mut self, pid: u32, in_any_case: bool) -> Examined {
-        if !in_any_case && let Some(answer) = self.refusal(pid) {
-            return answer;
-        }
-        if pid == std::process::id() {
-            return Examined::Never("it is tracer itself".to_owned());
-        }
-        let target = match Target::open(pid) {
-            Ok(target) => target,
-            Err(error @ TargetError::KernelThread { .. }) => return Examined::Never(error.to_string()),
-            Err(TargetError::NotFound { .. } | TargetError::Zombie { .. } | TargetError::Thread { .. }) => {
-                return Examined::Gone;
-            }
-            Err(error) => return Examined::Refused(error),
-        };
-        if is_32_bit(pid) {
-            return Examined::Never(format!("process {pid} ({}) is a 32-bit program", target.comm));
-        }
-        // It may have executed another program, or the pid have come to mean another process, meanwhile.
-        let refusal = if in_any_case { None } else { self.refusal(pid) };
-        refusal.unwrap_or(Examined::Wanted(target))
+    fn is_in_cgroup(&self, pid: u32) -> bool {
+        self.members.of_cgroups.contains(&pid)
     }
 
-    fn refusal(&mut self, pid: u32) -> Option<Examined> {
-        match self.matches(pid) {
-            Match::Yes => None,
-            Match::No => Some(Examined::Unwanted),
-            Match::Gone => Some(Examined::Gone),
-        }
+    fn is_of_unit(&self, pid: u32) -> bool {
+        labels::units_of(pid).iter().any(|unit| self.select.units.contains(unit))
     }
 
     fn has_program(&self, pid: u32) -> bool {
         let link = PathBuf::from(format!("/proc/{pid}/exe"));
         let Some(program) = identity(&link) else { return false };
         let seen = path_seen(pid);
-        self.programs.iter().any(|wanted| {
+        self.select.programs.iter().any(|wanted| {
             identity(wanted) == Some(program) || seen.as_ref().is_some_and(|seen| Path::new(seen) == wanted)
         })
     }
 
     fn is_in_container(&mut self, pid: u32) -> bool {
+        if self.members.of_containers.contains(&pid) {
+            return true;
+        }
         let Some(container) = cgroup::container_of(pid, &self.hierarchies) else { return false };
-        let is_wanted = self.containers.iter().any(|prefix| container.id.starts_with(prefix.as_str()));
+        let is_wanted = self.select.containers.iter().any(|prefix| container.id.starts_with(prefix.as_str()));
         if is_wanted && let Some(directory) = container.directory {
             self.container_groups.insert(directory);
         }
         is_wanted
     }
+}
+
+/// The pid that a file holds.
+fn pid_in(path: &Path) -> Option<u32> {
+    let mut text = String::new();
+    // More is no pid.
+    File::open(path).ok()?.take(64).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok().filter(|&pid| pid > 0)
 }
 
 /// Every process that there is now.
@@ -211,7 +227,7 @@ fn path_seen(pid: u32) -> Option<String> {
 }
 
 /// The class byte of its program (`EI_CLASS`) says 32-bit.
-fn is_32_bit(pid: u32) -> bool {
+pub(super) fn is_32_bit(pid: u32) -> bool {
     const ELFCLASS32: u8 = 1;
     let mut head = [0; 5];
     let read = File::open(format!("/proc/{pid}/exe")).and_then(|mut file| file.read_exact(&mut head));
@@ -221,36 +237,49 @@ fn is_32_bit(pid: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
-    fn of(rules: Rules) -> Match {
-        Selection::new(rules).matches(std::process::id())
+    fn of(select: Select, kinds: Kinds) -> Match {
+        let mut selection = Selection::new(select, kinds);
+        selection.look_at_groups();
+        selection.matches(std::process::id())
     }
 
     #[test]
-    fn this_process_is_found_by_its_name_and_its_program_only() {
+    fn this_process_is_found_by_what_it_is_only() {
         let name = Comm::of_process(std::process::id()).expect("it runs").to_string();
         let program = std::env::current_exe().expect("it has a file");
-        let check = |rules: Rules, expect| assert_eq!(of(rules.clone()), expect, "{rules:?}");
-        check(Rules::default(), Match::No);
-        check(Rules { comms: vec![name.clone()], ..Rules::default() }, Match::Yes);
-        check(Rules { comms: vec![format!("not-{name}")], ..Rules::default() }, Match::No);
-        check(Rules { comms: vec!["other".to_owned(), name], ..Rules::default() }, Match::Yes);
-        check(Rules { programs: vec![program], ..Rules::default() }, Match::Yes);
-        check(Rules { programs: vec![PathBuf::from("/bin/sh")], ..Rules::default() }, Match::No);
-        check(Rules { containers: vec!["0123456789ab".to_owned()], ..Rules::default() }, Match::No);
+        let mut pid_file = tempfile::NamedTempFile::new().expect("a file");
+        writeln!(pid_file, "{}", std::process::id()).expect("it is ours");
+        let pid_files = vec![pid_file.path().to_owned()];
+        let other_pids = vec![PathBuf::from("/nowhere"), PathBuf::from("/proc/version")];
+        let check = |select: Select, any, every| {
+            assert_eq!(of(select.clone(), Kinds::Any), any, "any of {select:?}");
+            assert_eq!(of(select.clone(), Kinds::Every), every, "every of {select:?}");
+        };
+        let both = |select: Select, expect| check(select, expect, expect);
+        both(Select::default(), Match::No);
+        both(Select { comms: vec![name.clone()], ..Select::default() }, Match::Yes);
+        both(Select { comms: vec![format!("not-{name}")], ..Select::default() }, Match::No);
+        both(Select { comms: vec!["other".to_owned(), name.clone()], ..Select::default() }, Match::Yes);
+        both(Select { programs: vec![program.clone()], ..Select::default() }, Match::Yes);
+        both(Select { programs: vec![PathBuf::from("/bin/sh")], ..Select::default() }, Match::No);
+        both(Select { containers: vec!["0123456789ab".to_owned()], ..Select::default() }, Match::No);
+        both(Select { units: vec!["of-nobody.service".to_owned()], ..Select::default() }, Match::No);
+        both(Select { pid_files: pid_files.clone(), ..Select::default() }, Match::Yes);
+        both(Select { pid_files: other_pids, ..Select::default() }, Match::No);
+        let sh = vec![PathBuf::from("/bin/sh")];
+        check(Select { comms: vec![name.clone()], programs: sh, ..Select::default() }, Match::Yes, Match::No);
+        both(
+            Select { comms: vec![name], programs: vec![program], pid_files, ..Select::default() },
+            Match::Yes,
+        );
     }
 
     #[test]
     fn a_process_that_is_gone_is_neither_wanted_nor_unwanted() {
-        let mut selection = Selection::new(Rules { comms: vec!["x".to_owned()], ..Rules::default() });
-        assert_eq!(selection.matches(1 << 30), Match::Gone);
-        assert!(matches!(selection.examine(1 << 30, true), Examined::Gone));
-    }
-
-    #[test]
-    fn tracer_itself_is_never_a_target() {
-        let answer = Selection::default().examine(std::process::id(), true);
-        assert!(matches!(answer, Examined::Never(_)), "{answer:?}");
+        let select = Select { comms: vec!["x".to_owned()], ..Select::default() };
+        assert_eq!(Selection::new(select, Kinds::Any).matches(1 << 30), Match::Gone);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! its tables and hides those that start with `#`: there the snapshot without its sites stands, for [`read`].
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
@@ -14,6 +15,7 @@ use crate::view::read::ReadError;
 
 mod comment;
 mod decode;
+pub mod delta;
 mod encode;
 mod foreign;
 mod mapping;
@@ -32,6 +34,8 @@ const DEFAULT: Dimension = Dimension::InuseSpace;
 
 /// Label with the process.
 const PID: &str = "pid";
+/// Label with the process's name, in profiles that are served.
+const COMM: &str = "comm";
 /// Label with the reason why a stack ends early.
 const TRUNCATED: &str = "truncated";
 /// Label with the name of the thread, where call sites are told apart by it.
@@ -46,12 +50,43 @@ const UNKNOWN: &str = "[unknown]";
 /// Bytes that a profile may take in memory: a small file must not be able to fill it.
 const UNPACKED_BYTES_MAX: u64 = 1 << 30;
 
+/// How a profile that is served differs from one in a file. Its samples name their process by text labels, `pid` and `comm`.
+#[derive(Clone, Copy, Debug)]
+pub struct Served<'a> {
+    /// What readers show first.
+    pub default: Dimension,
+    /// What it counts from, if not from the start.
+    pub since: Option<Since<'a>>,
+}
+
+/// A profile of a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Since<'a> {
+    /// The numbers of its beginning.
+    pub base: &'a delta::Base,
+    /// Its beginning.
+    pub at: jiff::Timestamp,
+    /// Until the snapshot.
+    pub duration: Duration,
+}
+
 /// Writes the profile.
 ///
 /// # Errors
 /// Only those of the writer.
 pub fn write(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
-    let profile = encode::profile(snapshot);
+    pack(&encode::profile(snapshot, None), out)
+}
+
+/// Writes the profile as scrapers want it.
+///
+/// # Errors
+/// Only those of the writer.
+pub fn write_served(snapshot: &Snapshot, served: &Served<'_>, out: &mut dyn Write) -> io::Result<()> {
+    pack(&encode::profile(snapshot, Some(served)), out)
+}
+
+fn pack(profile: &proto::Profile, out: &mut dyn Write) -> io::Result<()> {
     let mut gzip = GzEncoder::new(out, Compression::default());
     gzip.write_all(&profile.encode_to_vec())?;
     gzip.finish()?.flush()

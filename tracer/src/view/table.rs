@@ -41,7 +41,7 @@ pub fn write(snapshot: &Snapshot, options: &Options, out: &mut dyn Write) -> io:
 
 /// Rows in columns, one line each, the header first; all cells to the right but those of the first column
 /// where `first_left`.
-pub(super) fn grid(header: &[String], rows: &[Vec<String>], first_left: bool) -> Vec<String> {
+pub(crate) fn grid(header: &[String], rows: &[Vec<String>], first_left: bool) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).force_no_tty();
     table.set_header(header.to_vec());

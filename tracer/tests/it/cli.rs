@@ -143,6 +143,12 @@ fn a_command_line_of_the_wrong_shape_is_refused() {
         (&["run", "ls"], "unexpected argument 'ls' found"),
         (&["view"], "<FILE>"),
         (&["doctor", "--format", "xml"], "invalid value 'xml' for '--format <FORMAT>'"),
+        (&["daemon", "extra"], "unexpected argument 'extra' found"),
+        (&["ctl"], "Usage:"),
+        (&["ctl", "rate"], "<SIZE>"),
+        (&["ctl", "rate", "0", "--rule", "a", "--pid", "1"], "cannot be used with"),
+        (&["ctl", "mode", "growth"], "invalid value 'growth' for '<MODE>'"),
+        (&["ctl", "target", "add", "shop"], "invalid value 'shop' for '<PID>'"),
         (&["completions", "sh"], "invalid value 'sh' for '<SHELL>'"),
     ] {
         refused_by_syntax(args, part);
@@ -152,7 +158,7 @@ fn a_command_line_of_the_wrong_shape_is_refused() {
 /// Check that help goes to stdout, and that it shows nothing that is refused or meant for the program itself.
 #[test]
 fn help_shows_every_option_that_works_and_no_other() {
-    const COMMANDS: [&str; 6] = ["attach", "run", "view", "doctor", "completions", "man"];
+    const COMMANDS: [&str; 8] = ["attach", "run", "daemon", "ctl", "view", "doctor", "completions", "man"];
     let options = "--mode --sample-bytes --duration --interval --top --format --output --view --older-than \
                    --include --exclude --label --allocator --object --symbol-prefix --attach --follow-forks --by-thread --max-stacks --max-live";
     let main_help = tracer(["--help"]);
@@ -160,9 +166,16 @@ fn help_shows_every_option_that_works_and_no_other() {
         assert!(main_help.success().contains(&format!("\n  {command} ")), "{command}: {}", main_help.text());
     }
     let selectors = "--pid --comm --exe --cgroup --container";
-    for (command, shown) in
-        [("attach", options), ("attach", selectors), ("run", options), ("view", "--format --top --view")]
-    {
+    let settings = "--config --print-config --listen --socket --interval --max-stacks --max-live --max-unwind \
+                    --max-series --expire-after --top-sites --label TRACER_CONFIG TRACER_MAX_STACKS TRACER_LABELS";
+    for (command, shown) in [
+        ("attach", options),
+        ("attach", selectors),
+        ("run", options),
+        ("daemon", settings),
+        ("ctl", "--socket TRACER_SOCKET status rate mode target"),
+        ("view", "--format --top --view"),
+    ] {
         let help = tracer([command, "--help"]);
         for option in shown.split_whitespace() {
             assert!(help.success().contains(option), "{command} {option}: {}", help.text());
@@ -188,7 +201,9 @@ fn completions_know_the_commands() {
     for (shell, begin) in [("bash", "_tracer() {"), ("zsh", "#compdef tracer"), ("fish", "")] {
         let outcome = tracer(["completions", shell]);
         assert!(outcome.success().starts_with(begin), "{shell}: {}", outcome.text());
-        for word in ["attach", "run", "view", "doctor", "older-than"] {
+        for word in
+            ["attach", "run", "daemon", "ctl", "view", "doctor", "older-than", "print-config", "remove"]
+        {
             assert!(outcome.text().contains(word), "{shell}: it completes {word}");
         }
     }
@@ -198,7 +213,14 @@ fn completions_know_the_commands() {
 #[test]
 fn manual_page_is_roff() {
     let page = tracer(["man"]);
-    for part in [".TH tracer 1", ".SH NAME\ntracer \\- ", ".SH SYNOPSIS", "Exit codes: 0 done"] {
+    for part in [
+        ".TH tracer-daemon 1",
+        ".TH tracer-ctl-target-add 1",
+        ".TH tracer 1",
+        ".SH NAME\ntracer \\- ",
+        ".SH SYNOPSIS",
+        "Exit codes: 0 done",
+    ] {
         assert!(page.success().contains(part), "{part}: {}", page.text());
     }
 }

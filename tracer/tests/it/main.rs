@@ -4,8 +4,13 @@
 
 mod bpf_object;
 mod cli;
+mod config;
+mod ctl;
+mod deploy;
+mod metrics;
 mod readme;
 mod screens;
+mod serve;
 mod views;
 
 use std::ffi::OsStr;

@@ -73,13 +73,13 @@ fn trial(name: &'static str, mode: Mode, kind: Kind) -> (Check, bool) {
         bpf_loop: true,
         stop_one_in: 0,
         max_unwind_bytes: 64 << 20,
-        mode,
+        may_follow: mode == Mode::Live,
         kind,
         task: None,
         watch_all: false,
         log: false,
     };
-    let cost = try_out(&load);
+    let cost = try_out(&load, mode);
     match cost {
         Ok(seen) if seen.counted > 0 => {
             let costs = seen.costs;
@@ -110,10 +110,10 @@ fn trial(name: &'static str, mode: Mode, kind: Kind) -> (Check, bool) {
     }
 }
 
-fn try_out(load: &LoadOptions) -> Result<calibrate::Calibration, String> {
+fn try_out(load: &LoadOptions, mode: Mode) -> Result<calibrate::Calibration, String> {
     let mut kernel = Kernel::load(load).map_err(|error| error.to_string())?;
     let unwinding = Unwinding::start(&mut kernel).map_err(|error| error.to_string())?;
-    calibrate::measure(&mut kernel, load.mode, unwinding.as_ref()).map_err(|failure| failure.to_string())
+    calibrate::measure(&mut kernel, mode, unwinding.as_ref()).map_err(|failure| failure.to_string())
 }
 
 fn seccomp(kind: Kind) -> Check {

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Failure, print};
-use crate::cli::{DoctorArgs, DoctorFormat};
+use crate::cli::{DoctorArgs, TextOrJson};
 
 /// One thing that was tried.
 #[derive(Debug, Serialize)]
@@ -45,12 +45,12 @@ pub fn run(args: &DoctorArgs) -> Result<(), Failure> {
     let report = Report { schema: "tracer-doctor/1", uprobes, checks, process };
     let traceable = report.process.as_ref().is_none_or(|evidence| evidence.refusal.is_none());
     print(|out| match args.format {
-        DoctorFormat::Json => {
+        TextOrJson::Json => {
             serde_json::to_writer_pretty(&mut *out, &report)?;
             out.push(b'\n');
             Ok(())
         }
-        DoctorFormat::Text => {
+        TextOrJson::Text => {
             out.extend_from_slice(text(&report).as_bytes());
             Ok(())
         }

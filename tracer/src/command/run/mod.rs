@@ -14,14 +14,14 @@ use super::descriptors;
 use super::events::{Event, Events, Signalled};
 use super::loads::Loads;
 use super::messages::Messages;
-use super::newcomers::Newcomers;
+use super::newcomers::{How, Newcomers};
 use super::pace::Pace;
 use super::session::Session;
 use super::{Failure, output};
 use crate::cli::RunArgs;
 use crate::collect::notices::Notice;
 use crate::options::{self, TraceOptions};
-use crate::target::selection::Selection;
+use crate::target::policy::Policy;
 use spawn::{Command, End};
 
 /// Exit code of `run` when the tracer itself fails.
@@ -94,7 +94,8 @@ fn follow(
     hold::before_exec(session, command)?;
     let since = Instant::now();
     let mut pace = Pace::new(LOOK);
-    let mut newcomers = Newcomers::new(Selection::default(), options.follow_forks);
+    let how = How { tracing: None, follow_forks: options.follow_forks };
+    let mut newcomers = Newcomers::new(Policy::default(), Vec::new(), how);
     let mut loads = Loads::default();
     let mut has_started = false;
     let mut is_over = false;
@@ -135,7 +136,7 @@ fn follow(
             Event::Notice(Notice::Loaded { tgid }) => loads.changed(session, tgid),
             Event::Tables => session.take_tables(),
             // The terminal is CMD's.
-            Event::Wish(_) | Event::Tick => {}
+            Event::Asked | Event::Wish(_) | Event::Tick => {}
         }
         if !is_over && pace.is_due() {
             pace.took(session.drain());

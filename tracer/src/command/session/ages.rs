@@ -1,7 +1,7 @@
 //! How old the live blocks are, looked at a part at a time: while tracing goes on nobody waits for a pass over a million
 //! of them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::collect;
 use crate::kernel::Kernel;
@@ -11,6 +11,9 @@ use crate::model::Ages;
 /// within four looks.
 const BUCKETS_PER_LOOK: u32 = 50_000;
 
+/// What was seen longer ago is not the picture of this moment.
+const STALE: Duration = Duration::from_secs(15);
+
 /// The passes of one session.
 #[derive(Debug, Default)]
 pub(super) struct AgePasses {
@@ -19,11 +22,16 @@ pub(super) struct AgePasses {
     present: Ages,
     /// What the last whole pass has seen.
     seen: Option<Ages>,
+    looked: Option<Instant>,
 }
 
 impl AgePasses {
-    /// Takes a look; what is known now. The first look sees everything.
+    /// Takes a look; what is known now. The first look sees everything, and so does one after a long time.
     pub(super) fn look(&mut self, kernel: &Kernel, now_ns: u64, old: Option<Duration>) -> Ages {
+        if self.looked.is_some_and(|looked| looked.elapsed() > STALE) {
+            *self = Self::default();
+        }
+        self.looked = Some(Instant::now());
         let all = kernel.live_buckets();
         let end = match &self.seen {
             Some(_) => self.next.saturating_add(BUCKETS_PER_LOOK).min(all),

@@ -76,11 +76,11 @@ pub(crate) fn measure(
     }
     let by_tables = unwinding.is_some();
     let bare = run(by_tables)?;
-    let mut links = kernel.attach(pid, &object.file.file, &entries)?;
+    let mut links = kernel.attach(pid, mode, &object.file.file, &entries)?;
     kernel.set_counting(SLOT, true);
     let entered = run(by_tables)?;
     if mode == Mode::Live {
-        links.extend(kernel.attach(pid, &object.file.file, &returns)?);
+        links.extend(kernel.attach(pid, mode, &object.file.file, &returns)?);
     }
     let returned = if mode == Mode::Live { run(by_tables)? } else { entered };
     kernel.set_sample_bytes(SLOT, 0);

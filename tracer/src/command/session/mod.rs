@@ -5,12 +5,15 @@ pub(super) mod calibrate;
 mod choice;
 mod deep_stack;
 pub(super) mod image;
+mod leave;
+mod pictures;
 mod place;
 pub(super) mod planned;
 mod processes;
 mod report;
 mod slots;
 mod stacks;
+mod tally;
 mod traced;
 pub(super) mod unwinding;
 
@@ -20,19 +23,19 @@ use std::time::{Duration, Instant};
 use super::Failure;
 use super::messages::Messages;
 use crate::collect::NewStack;
-use crate::kernel::attach::Links;
+use crate::kernel::attach::{Kind, Links};
 use crate::kernel::{Kernel, LoadOptions, btf, preflight};
-use crate::mode::Mode;
-use crate::model::snapshot::Snapshot;
-use crate::model::{HitCosts, Model};
+use crate::mode::{Mode, Tracing};
+use crate::model::{ModeCosts, Model};
 use crate::options::{TraceOptions, Unwind};
 use crate::symbolize::Symbols;
 use crate::target::mappings::{FileCache, Mappings};
 use crate::target::{Target, loader};
 use ages::AgePasses;
-use planned::PlanCache;
-use processes::Leaving;
+use leave::{Gone, Leaving};
+use planned::PlanCaches;
 use slots::Slots;
+pub use tally::Standing;
 use traced::Traced;
 use unwinding::Unwinding;
 
@@ -46,20 +49,23 @@ const TARGETS_SELECTED: u32 = 200;
 const FUNCTIONS_MAX: u32 = 65_536 - calibrate::FUNCTIONS;
 /// Between two looks at the mappings of a process of which nothing is heard.
 const REFRESH: Duration = Duration::from_secs(1);
-/// Processes whose usage is read at a look.
-const USAGES_PER_LOOK: usize = 32;
+/// Processes whose usage is read at a look: all in ten looks.
+const USAGE_LOOKS: usize = 10;
+/// Different reasons and notes that are kept: they name files.
+const MAX_REASONS: usize = 200;
 
 /// Everything that lives while targets are traced.
 pub struct Session {
     kernel: Kernel,
-    mode: Mode,
-    sample_bytes: u64,
-    was_sampled: bool,
+    /// Of what is added without saying how.
+    tracing: Tracing,
+    /// This kernel does not kill what has a seccomp filter at a return probe, or nobody asks for it.
+    is_live_safe: bool,
     ages: AgePasses,
     choice: crate::options::Choice,
     seed: u64,
     files: FileCache,
-    plans: PlanCache,
+    plans: PlanCaches,
     loaders: loader::Known,
     /// `None` where stacks are walked by frame pointers.
     unwinding: Option<Unwinding>,
@@ -69,6 +75,7 @@ pub struct Session {
     symbols: Symbols,
     waiting: Vec<(NewStack, u32)>,
     slots: Slots,
+    max_stacks: u32,
     /// Slots whose probes are being removed.
     leaving: Vec<Leaving>,
     /// Whose usage is read next.
@@ -83,8 +90,10 @@ pub struct Session {
     stopped_ns: Option<u64>,
     attach_failures: BTreeMap<String, u64>,
     unknown_records: u64,
-    hit_costs: Option<HitCosts>,
+    hit_costs: ModeCosts,
     notes: Vec<String>,
+    /// Where what has ended is forgotten: the daemon's way.
+    gone: Option<Gone>,
 }
 
 impl Session {
@@ -97,7 +106,7 @@ impl Session {
         preflight::check_privileges().map_err(Failure::CannotTrace)?;
         let mut notes = Vec::new();
         let kind = choice::kind(options.attach, &mut notes)?;
-        let watch_all = !options.rules.is_empty();
+        let watch_all = options.watch_all;
         let more_may_come = targets.is_empty() || watch_all || options.follow_forks;
         let mode = choice::mode(options.mode, targets, more_may_come, kind, &mut notes)?;
         let task = if options.follow_forks || watch_all {
@@ -107,27 +116,10 @@ impl Session {
         } else {
             None
         };
-        for note in &notes {
-            messages.warn(note);
-        }
+        notes.iter().for_each(|note| messages.warn(note));
         let expected = if watch_all { TARGETS_SELECTED } else { targets.len() as u32 };
         let totals = FUNCTIONS_MIN.max(FUNCTIONS_PER_TARGET * expected).min(FUNCTIONS_MAX);
-        let load = LoadOptions {
-            max_stacks: options.max_stacks,
-            functions: totals + calibrate::FUNCTIONS,
-            max_live: options.max_live,
-            by_tables: options.unwind == Unwind::Tables,
-            by_thread: options.by_thread,
-            keep_rows: options.keep_rows,
-            bpf_loop: options.bpf_loop,
-            stop_one_in: options.stop_one_in,
-            max_unwind_bytes: options.max_unwind_bytes,
-            mode,
-            kind,
-            task,
-            watch_all,
-            log: messages.is_verbose(),
-        };
+        let load = LoadOptions { kind, task, log: messages.is_verbose(), ..load_options(options, totals) };
         let mut kernel = Kernel::load(&load)?;
         let unwinding = match options.unwind {
             Unwind::Tables => Unwinding::start(&mut kernel).map_err(anyhow::Error::from)?,
@@ -136,14 +128,13 @@ impl Session {
         Ok(Self {
             kernel,
             unwinding,
-            mode,
-            sample_bytes: options.sample_bytes,
-            was_sampled: options.sample_bytes > 0,
+            tracing: Tracing { mode, sample_bytes: options.sample_bytes },
+            is_live_safe: mode == options.mode,
             ages: AgePasses::default(),
             choice: options.choice.clone(),
             seed: random_seed(),
             files: FileCache::default(),
-            plans: PlanCache::default(),
+            plans: PlanCaches::default(),
             loaders: loader::Known::default(),
             traced: Vec::new(),
             given: BTreeSet::new(),
@@ -151,6 +142,7 @@ impl Session {
             symbols: Symbols::default(),
             waiting: Vec::new(),
             slots: Slots::new(totals),
+            max_stacks: options.max_stacks,
             leaving: Vec::new(),
             next_usage: 0,
             next_refresh: 0,
@@ -161,8 +153,9 @@ impl Session {
             stopped_ns: None,
             attach_failures: BTreeMap::new(),
             unknown_records: 0,
-            hit_costs: None,
+            hit_costs: ModeCosts::default(),
             notes,
+            gone: None,
         })
     }
 
@@ -178,11 +171,24 @@ impl Session {
     ///
     /// No allocator, no slot left, the process is gone, or the kernel refuses.
     pub fn add(&mut self, target: Target, hold: u32) -> Result<(), Failure> {
+        self.add_with(target, hold, self.tracing)
+    }
+
+    /// The same, traced in a way of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::add`].
+    pub fn add_with(&mut self, target: Target, hold: u32, tracing: Tracing) -> Result<(), Failure> {
         let pid = target.pid;
+        let tracing = self.allowed(target.seccomp_filtered, tracing);
         let index = match self.traced.iter().position(|traced| traced.is(&target)) {
-            Some(index) => index,
+            Some(index) => {
+                self.traced[index].tracing = tracing;
+                index
+            }
             None => {
-                self.traced.push(Traced::new(target));
+                self.traced.push(Traced::new(target, tracing));
                 self.traced.len() - 1
             }
         };
@@ -214,9 +220,8 @@ impl Session {
     /// Changes the mean bytes between samples, from now on; 0 is every allocation. Numbers stay unbiased: each
     /// sample carries the weight of its own time.
     pub fn set_sample_bytes(&mut self, sample_bytes: u64) {
-        self.sample_bytes = sample_bytes;
-        self.was_sampled |= sample_bytes > 0;
-        for traced in &self.traced {
+        self.tracing.sample_bytes = sample_bytes;
+        for traced in &mut self.traced {
             traced.set_sample_bytes(&self.kernel, sample_bytes);
         }
     }
@@ -258,7 +263,9 @@ impl Session {
             self.locate_waiting();
         }
         self.refresh_next();
-        for _ in 0..self.traced.len().min(USAGES_PER_LOOK) {
+        // What is over has tables that others may have no room for.
+        self.free_slots();
+        for _ in 0..self.traced.len().div_ceil(USAGE_LOOKS) {
             self.next_usage = (self.next_usage + 1) % self.traced.len();
             self.traced[self.next_usage].update_usage();
         }
@@ -311,50 +318,35 @@ impl Session {
         self.count_failures(reason, 1);
     }
 
+    /// The same, in a process that is traced.
+    fn count_failure_in(&mut self, index: usize, reason: &str) {
+        self.count_failure(reason);
+        self.traced[index].count_failure(reason);
+    }
+
     /// Counts several of the same kind.
     pub fn count_failures(&mut self, reason: &str, times: u64) {
+        let is_known = self.attach_failures.contains_key(reason);
+        let has_room = is_known || self.attach_failures.len() < MAX_REASONS;
+        let reason = if has_room { reason } else { "other reasons" };
         *self.attach_failures.entry(reason.to_owned()).or_insert(0) += times;
     }
 
     /// Adds a sentence to the quality block.
     pub fn note(&mut self, text: String) {
-        if !self.notes.contains(&text) {
+        if !self.notes.contains(&text) && self.notes.len() < MAX_REASONS {
             self.notes.push(text);
         }
     }
 
-    /// Keeps rates, trends and timelines from now on.
-    pub fn keep_history(&mut self, interval: Duration) {
-        self.model.keep_history(self.mode, interval);
-    }
-
-    /// The picture of this moment, with the names that are known by now, its sites in no order.
-    ///
-    /// # Errors
-    ///
-    /// A map cannot be read.
-    pub fn glance(&mut self, options: &TraceOptions) -> Result<Snapshot, Failure> {
-        let moment = report::moment(self, options)?;
-        Ok(self.model.snapshot(moment, &options.filter, &mut self.symbols))
-    }
-
-    /// The picture of this moment, with all names: that may take seconds.
-    ///
-    /// # Errors
-    ///
-    /// A map cannot be read.
-    pub fn snapshot(&mut self, options: &TraceOptions) -> Result<Snapshot, Failure> {
-        let moment = report::moment(self, options)?;
-        self.model.read_names(&moment, &options.filter, &mut self.symbols);
-        let mut snapshot = self.model.snapshot(moment, &options.filter, &mut self.symbols);
-        snapshot.sort_sites();
-        Ok(snapshot)
-    }
-
     /// Measures what one hit costs here, on this process, once the targets are free again.
     pub fn calibrate(&mut self) {
-        match calibrate::measure(&mut self.kernel, self.mode, self.unwinding.as_ref()) {
-            Ok(calibration) => self.hit_costs = Some(calibration.costs),
+        self.calibrate_mode(self.tracing.mode);
+    }
+
+    fn calibrate_mode(&mut self, mode: Mode) {
+        match calibrate::measure(&mut self.kernel, mode, self.unwinding.as_ref()) {
+            Ok(calibration) => self.hit_costs.set(mode, calibration.costs),
             Err(failure) => self.notes.push(format!("the cost of a hit was not measured: {failure}")),
         }
     }
@@ -366,6 +358,26 @@ impl Session {
             links.extend(traced.take_links());
         }
         links.detach();
+    }
+}
+
+/// What the options say of it; how probes are attached is found out beside.
+const fn load_options(options: &TraceOptions, totals: u32) -> LoadOptions {
+    LoadOptions {
+        max_stacks: options.max_stacks,
+        functions: totals + calibrate::FUNCTIONS,
+        max_live: options.max_live,
+        by_tables: matches!(options.unwind, Unwind::Tables),
+        by_thread: options.by_thread,
+        keep_rows: options.keep_rows,
+        bpf_loop: options.bpf_loop,
+        stop_one_in: options.stop_one_in,
+        max_unwind_bytes: options.max_unwind_bytes,
+        may_follow: matches!(options.mode, Mode::Live),
+        kind: Kind::Multi,
+        task: None,
+        watch_all: options.watch_all,
+        log: false,
     }
 }
 

@@ -9,6 +9,7 @@ use super::unwinding::{self, Uses};
 use super::{Session, calibrate};
 use crate::command::Failure;
 use crate::kernel::attach::Links;
+use crate::mode::Mode;
 use crate::target::mappings::Mappings;
 
 /// A file whose probes are in place.
@@ -27,8 +28,10 @@ impl Session {
         if mappings.iter().next().is_none() {
             return Err(gone());
         }
-        let found = image::prepare(&mappings, &self.choice, self.mode, pid, &mut self.plans)?;
-        self.say(&found);
+        let tracing = self.traced[index].tracing;
+        let found =
+            image::prepare(&mappings, &self.choice, tracing.mode, pid, self.plans.of_mode(tracing.mode))?;
+        self.say(index, &found);
         self.free_slots();
         let Some(slot) = self.slots.take() else {
             return Err(anyhow::anyhow!(
@@ -37,11 +40,11 @@ impl Session {
             )
             .into());
         };
-        let entry = image::slot(&found.objects, pid, self.seed, self.sample_bytes, &mappings);
+        let entry = image::slot(&found.objects, pid, self.seed, tracing.sample_bytes, &mappings);
         self.kernel.set_slot(slot, &entry);
         let mut uses = Uses::default();
         unwinding::publish(self.unwinding.as_ref(), &mut self.kernel, slot, &mappings, &mut uses);
-        match self.attach_objects(pid, slot, hold, found.objects) {
+        match self.attach_objects(pid, tracing.mode, slot, hold, found.objects) {
             Ok(attached) => {
                 self.traced[index].begin_image(slot, mappings, uses);
                 let kind = self.kernel.kind();
@@ -53,7 +56,10 @@ impl Session {
             Err(failure) => {
                 unwinding::release(self.unwinding.as_ref(), &mut uses);
                 // Nothing was counted in it.
-                self.slots.give_back(slot);
+                match self.gone {
+                    Some(_) => self.slots.give_back_forgotten(slot),
+                    None => self.slots.give_back(slot),
+                }
                 Err(failure)
             }
         }
@@ -63,6 +69,7 @@ impl Session {
     fn attach_objects(
         &mut self,
         pid: u32,
+        mode: Mode,
         slot: u32,
         hold: u32,
         objects: Vec<Object>,
@@ -72,7 +79,7 @@ impl Session {
         let mut first_function = 0;
         for object in objects {
             let functions = object.len();
-            match self.attach_object(pid, slot, first_function, object) {
+            match self.attach_object(pid, mode, slot, first_function, object) {
                 Ok(one) => attached.push(one),
                 Err(failure) => {
                     attached.into_iter().for_each(|one| self.slots.give_back_totals(one.totals));
@@ -88,6 +95,7 @@ impl Session {
     fn attach_object(
         &mut self,
         pid: u32,
+        mode: Mode,
         slot: u32,
         first_function: u32,
         object: Object,
@@ -108,7 +116,7 @@ impl Session {
             .into());
         };
         let points = object.points(slot, first_function, totals.start);
-        match self.kernel.attach(pid, &object.file.file, &points) {
+        match self.kernel.attach(pid, mode, &object.file.file, &points) {
             Ok(links) => Ok(Attached { object, totals, links }),
             Err(error) => {
                 self.slots.give_back_totals(totals);
@@ -121,17 +129,17 @@ impl Session {
     pub(super) fn attach_new_objects(&mut self, index: usize, mappings: &Mappings) {
         let pid = self.traced[index].pid();
         let Some(image) = self.traced[index].image() else { return };
-        let slot = image.slot;
+        let (slot, mode) = (image.slot, image.mode);
         let files: Vec<_> = self.choice.files(mappings).into_iter().filter(|file| !image.has(file)).collect();
         if files.is_empty() {
             return;
         }
         let mut all: Vec<Object> = image.objects().to_vec();
-        let found = match image::look(&files, mappings, &self.choice, self.mode, pid, &mut self.plans) {
+        let found = match image::look(&files, mappings, &self.choice, mode, pid, self.plans.of_mode(mode)) {
             Ok(found) => found,
-            Err((path, reason)) => return self.count_failure(&format!("{path} is {reason}")),
+            Err((path, reason)) => return self.count_failure_in(index, &format!("{path} is {reason}")),
         };
-        self.say(&found);
+        self.say(index, &found);
         if found.objects.is_empty() {
             return;
         }
@@ -140,20 +148,20 @@ impl Session {
         for object in found.objects {
             let path = object.file.path.clone();
             let first_function = self.traced[index].image().map_or(0, |image| image.functions.len() as u32);
-            match self.attach_object(pid, slot, first_function, object) {
+            match self.attach_object(pid, mode, slot, first_function, object) {
                 Ok(Attached { object, totals, links }) => {
                     self.traced[index].add_object(object, totals, self.kernel.kind(), links);
                     self.note(format!("{path} came later: what it allocated before is not known"));
                 }
-                Err(failure) => self.count_failure(&format!("{path}: {failure}")),
+                Err(failure) => self.count_failure_in(index, &format!("{path}: {failure}")),
             }
         }
     }
 
     /// Takes what is not probed, and what was not looked at, into the quality block.
-    fn say(&mut self, found: &Found) {
+    fn say(&mut self, index: usize, found: &Found) {
         for failure in &found.failures {
-            self.count_failure(failure);
+            self.count_failure_in(index, failure);
         }
         for note in &found.notes {
             self.note(note.clone());

@@ -1,5 +1,6 @@
 //! What is probed in one file: the same in every process that has it mapped, so it is found once.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::allocator::{self, Allocator, Role, Wanted};
@@ -49,6 +50,28 @@ pub(crate) enum Outcome {
 /// All files that were looked at.
 #[derive(Debug, Default)]
 pub(crate) struct PlanCache(PerFile<Outcome>);
+
+/// By mode: other functions are probed.
+#[derive(Debug, Default)]
+pub(crate) struct PlanCaches {
+    alloc: PlanCache,
+    live: PlanCache,
+}
+
+impl PlanCaches {
+    /// Forgets all files but these.
+    pub(crate) fn keep(&mut self, files: &HashSet<(u64, u64)>) {
+        self.alloc.0.keep(files);
+        self.live.0.keep(files);
+    }
+
+    pub(crate) const fn of_mode(&mut self, mode: Mode) -> &mut PlanCache {
+        match mode {
+            Mode::Alloc => &mut self.alloc,
+            Mode::Live => &mut self.live,
+        }
+    }
+}
 
 impl PlanCache {
     /// What a file is, by what the user chose. What a debug file says is asked in each process anew: one container must

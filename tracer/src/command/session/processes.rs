@@ -1,18 +1,13 @@
 //! What happens to the processes of a session: they begin to count, load libraries, execute another program, end.
 
 use super::Session;
+use super::leave::Leaving;
 use super::traced::Traced;
 use crate::command::Failure;
 use crate::command::events::Events;
-use crate::kernel::KernelError;
-use crate::kernel::attach::{Links, Removal};
+use crate::kernel::attach::Links;
+use crate::model::node::TargetId;
 use crate::target::{Target, loader};
-
-/// An image that is over: its slot is free when its probes are gone.
-pub(super) struct Leaving {
-    slot: u32,
-    removal: Removal,
-}
 
 impl Session {
     /// Learns of the execs, forks and library loads of processes from now on.
@@ -58,6 +53,12 @@ impl Session {
         self.traced.iter().rev().find(|traced| traced.pid() == pid).is_some_and(Traced::is_running)
     }
 
+    /// Which process has this pid, of those that are traced.
+    #[must_use]
+    pub fn id_of(&self, pid: u32) -> Option<TargetId> {
+        self.traced.iter().rev().find(|traced| traced.pid() == pid).map(Traced::id)
+    }
+
     /// Whether the process has executed another program since it was attached to.
     #[must_use]
     pub fn has_executed(&self, pid: u32) -> bool {
@@ -98,7 +99,9 @@ impl Session {
         }
     }
 
-    fn pids(&self) -> Vec<u32> {
+    /// The processes that are traced.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
         self.traced.iter().filter(|traced| traced.is_running()).map(Traced::pid).collect()
     }
 
@@ -141,6 +144,7 @@ impl Session {
         self.kernel.unfollow(pid);
         self.given.remove(&pid);
         if let Some(traced) = self.last_with(pid) {
+            traced.update_usage();
             traced.end(how);
         }
         self.leave(pid);
@@ -149,45 +153,18 @@ impl Session {
     /// Removes the probes of a process without waiting for that.
     fn leave(&mut self, pid: u32) {
         let Some(traced) = self.last_with(pid) else { return };
-        let Some(slot) = traced.images.last().map(|image| image.slot) else { return };
+        let Some(image) = traced.images.last() else { return };
+        let (slot, is_kept) = (image.slot, image.last_counts.is_some());
         let removal = traced.take_links().detach_later();
-        self.leaving.push(Leaving { slot, removal });
-    }
-
-    /// Keeps the counts of images whose probes are gone, and gives their slots to others.
-    pub(super) fn free_slots(&mut self) {
-        let (gone, leaving): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.leaving).into_iter().partition(|leaving| leaving.removal.is_done());
-        self.leaving = leaving;
-        for Leaving { slot, .. } in gone {
-            // An image that was left twice is gone when both have ended.
-            if self.leaving.iter().any(|leaving| leaving.slot == slot) {
-                continue;
-            }
-            if let Err(error) = self.free_slot(slot) {
-                // The slot stays what it is.
-                self.note(format!("the slot of a process that is gone is not used again: {error}"));
-            }
+        if is_kept {
+            return;
         }
-    }
-
-    fn free_slot(&mut self, slot: u32) -> Result<(), KernelError> {
-        let images = self.traced.iter_mut().flat_map(|traced| &mut traced.images);
-        let Some(image) = images.into_iter().find(|image| image.slot == slot) else { return Ok(()) };
-        // What the overflow record holds has no key of its own.
-        if image.last_counts.is_some() || self.kernel.has_overflowed(slot) {
-            return Ok(());
-        }
-        let counts = image.counts(&self.kernel)?;
+        // The probes go on for up to a second: what may count for the process by then is another slot.
         self.kernel.set_counting(slot, false);
-        self.kernel.clear_slot(slot, image.totals.iter().cloned().flatten())?;
-        image.last_counts = Some(counts);
-        image.release_tables(&mut self.kernel, self.unwinding.as_ref());
-        for totals in image.totals.drain(..) {
-            self.slots.give_back_totals(totals);
+        if self.gone.is_some() {
+            self.kernel.forget_calls(pid);
         }
-        self.slots.give_back(slot);
-        Ok(())
+        self.leaving.push(Leaving { slot, removal });
     }
 
     /// Notes that a process is not to be traced, or no more; one that is not may have been followed.

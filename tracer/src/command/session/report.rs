@@ -1,21 +1,69 @@
 //! Everything that a snapshot is made of, read at one moment.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Session;
+use super::traced::Traced;
 use super::unwinding::Unwinding;
-use crate::collect;
+use crate::collect::{self, SiteCounts};
 use crate::command::Failure;
 use crate::kernel::memory;
-use crate::mode::Mode;
+use crate::mode::{Mode, Tracing};
+use crate::model::node::TargetId;
 use crate::model::snapshot::Host;
-use crate::model::{Ages, Moment, SlotState, TargetState};
+use crate::model::{Ages, Moment, SiteSums, SlotState, TargetState};
 use crate::options::TraceOptions;
 
+/// What a moment is to be of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Scope<'a> {
+    /// Everything.
+    All,
+    /// One process; of many, one after the other, its records are known already.
+    One(TargetId, Option<&'a Records>),
+    /// Everything, and of the call sites only their sums: there may be hundreds of thousands.
+    Sums,
+}
+
+/// Which records are of which slot, and how old the blocks are: found once for many pictures of one process each.
+#[derive(Debug)]
+pub struct Records {
+    by_slot: HashMap<u32, Vec<u32>>,
+    ages: Ages,
+}
+
+/// Of this moment.
+pub(super) fn records(session: &mut Session, options: &TraceOptions) -> Records {
+    let mut by_slot: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (index, slot) in session.kernel.slots_of_sites() {
+        by_slot.entry(slot).or_default().push(index);
+    }
+    Records { by_slot, ages: ages(session, options) }
+}
+
+fn ages(session: &mut Session, options: &TraceOptions) -> Ages {
+    let now_ns = session.stopped_ns.unwrap_or_else(monotonic_ns);
+    let old = options.filter.older_than;
+    match session.stopped_ns {
+        // Nothing changes any more.
+        Some(_) => {
+            let all = 0..session.kernel.live_buckets();
+            Ages::of(collect::live_blocks(&session.kernel, all), now_ns, old)
+        }
+        None => session.ages.look(&session.kernel, now_ns, old),
+    }
+}
+
 /// Reads the counts of every slot and site.
-pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Moment, Failure> {
+pub(super) fn moment(
+    session: &mut Session,
+    options: &TraceOptions,
+    scope: Scope<'_>,
+) -> Result<Moment, Failure> {
     let mut targets = Vec::new();
-    for traced in &session.traced {
+    let is_meant = |traced: &&Traced| !matches!(scope, Scope::One(id, _) if traced.id() != id);
+    for traced in session.traced.iter().filter(is_meant) {
         let program = traced.program();
         let build_id = program.and_then(|file| session.symbols.build_id(&file));
         let last = traced.images.len().saturating_sub(1);
@@ -23,6 +71,8 @@ pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Mo
             Ok(SlotState {
                 index: image.slot,
                 is_last_image: position == last,
+                mode: image.mode,
+                was_sampled: image.was_sampled,
                 functions: image.functions.iter().map(|function| function.function.clone()).collect(),
                 allocators: image.allocators.clone(),
                 counts: image.counts(&session.kernel)?,
@@ -31,49 +81,76 @@ pub(super) fn moment(session: &mut Session, options: &TraceOptions) -> Result<Mo
         let slots = slots.collect::<Result<Vec<_>, Failure>>()?;
         targets.push(TargetState { target: traced.describe(build_id), slots });
     }
-    let now_ns = session.stopped_ns.unwrap_or_else(monotonic_ns);
-    let ages = match session.mode {
-        Mode::Live => {
-            let old = options.filter.older_than;
-            match session.stopped_ns {
-                // Nothing changes any more.
-                Some(_) => {
-                    let all = 0..session.kernel.live_buckets();
-                    Ages::of(collect::live_blocks(&session.kernel, all), now_ns, old)
-                }
-                None => session.ages.look(&session.kernel, now_ns, old),
-            }
-        }
-        Mode::Alloc => Ages::default(),
+    let follows = |state: &TargetState| state.slots.iter().any(|slot| slot.mode == Mode::Live);
+    let is_live = targets.iter().any(follows);
+    let was_sampled = targets.iter().flat_map(|state| &state.slots).any(|slot| slot.was_sampled);
+    let (sites, sums) = sites(session, &targets, was_sampled, scope);
+    let ages = match scope {
+        Scope::One(_, Some(records)) => records.ages.clone(),
+        Scope::All | Scope::One(..) if is_live => ages(session, options),
+        _ => Ages::default(),
     };
     let attached = match session.counting_since {
         Some(_) if session.counted > Duration::ZERO => session.counted,
         Some((_, since)) => since.elapsed(),
         None => Duration::ZERO,
     };
+    let pids = targets.iter().map(|state| state.target.pid).collect();
+    let is_one = |traced: &&Traced| matches!(scope, Scope::One(id, _) if traced.id() == id);
+    let one = session.traced.iter().find(is_one);
+    let Tracing { mode, sample_bytes } = one.map_or(session.tracing, |traced| traced.tracing);
+    let attach_failures = one.map_or(&session.attach_failures, Traced::failures).clone();
     Ok(Moment {
         started_at: session.counting_since.map_or_else(jiff::Timestamp::now, |(at, _)| at),
         duration: session.started.elapsed(),
         attached,
-        mode: session.mode,
-        sample_bytes: session.sample_bytes,
-        was_sampled: session.was_sampled,
+        mode,
+        sample_bytes,
+        was_sampled,
         labels: options.labels.clone(),
         host: host(),
+        calls_in_flight: if is_live { session.kernel.calls_in_flight(&pids) } else { 0 },
         targets,
-        sites: collect::sites(&session.kernel, session.was_sampled),
+        sites,
+        sums,
         ages,
-        calls_in_flight: if session.mode == Mode::Live {
-            session.traced.iter().map(|traced| session.kernel.calls_in_flight(traced.pid())).sum()
-        } else {
-            0
-        },
         unknown_records: session.unknown_records,
         hit_costs: session.hit_costs,
         map_bytes: memory::map_bytes(),
-        attach_failures: session.attach_failures.clone(),
+        attach_failures,
         notes: notes(session),
     })
+}
+
+/// The records of these targets, as far as the scope wants them, and their sums.
+fn sites(
+    session: &Session,
+    targets: &[TargetState],
+    was_sampled: bool,
+    scope: Scope<'_>,
+) -> (Vec<SiteCounts>, SiteSums) {
+    let slots = targets.iter().flat_map(|state| &state.slots).map(|slot| slot.index);
+    let mut sums = SiteSums::default();
+    let mut records = Vec::new();
+    let mut take = |site: SiteCounts| {
+        sums.add(&site);
+        if !matches!(scope, Scope::Sums) {
+            records.push(site);
+        }
+    };
+    match scope {
+        Scope::One(_, Some(known)) => {
+            let indices = slots.filter_map(|slot| known.by_slot.get(&slot)).flatten().copied();
+            collect::some_sites(&session.kernel, indices, was_sampled).for_each(&mut take);
+        }
+        _ => collect::sites(&session.kernel, &slots.collect(), was_sampled).for_each(&mut take),
+    }
+    for last in
+        session.traced.iter().flat_map(|traced| &traced.images).filter_map(|image| image.last_sums.as_ref())
+    {
+        sums.extend(last);
+    }
+    (records, sums)
 }
 
 /// The clock of `bpf_ktime_get_ns`.
@@ -83,7 +160,7 @@ pub(super) fn monotonic_ns() -> u64 {
 }
 
 /// What readers should know: of the session, and of code without tables.
-fn notes(session: &Session) -> Vec<String> {
+pub(super) fn notes(session: &Session) -> Vec<String> {
     let unwinding = session.unwinding.iter().flat_map(Unwinding::notes);
     session.notes.iter().cloned().chain(unwinding).collect()
 }

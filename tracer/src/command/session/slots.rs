@@ -5,6 +5,7 @@ use std::ops::Range;
 use tracer_ebpf::abi::MAX_SLOTS;
 
 use super::calibrate;
+use crate::kernel::Runs;
 
 /// Numbers of slots in all (`tracer_ebpf::abi::Cookie` has 16 bits for them).
 const NUMBERS: u32 = 1 << 16;
@@ -16,14 +17,13 @@ pub(super) struct Slots {
     free: Vec<u32>,
     /// There are so many.
     totals: u32,
-    next_total: u32,
-    free_totals: Vec<Range<u32>>,
+    free_totals: Runs,
 }
 
 impl Slots {
     /// All are free; there are totals of so many functions.
-    pub(super) const fn new(totals: u32) -> Self {
-        Self { next_slot: 0, free: Vec::new(), totals, next_total: 0, free_totals: Vec::new() }
+    pub(super) fn new(totals: u32) -> Self {
+        Self { next_slot: 0, free: Vec::new(), totals, free_totals: Runs::new(totals) }
     }
 
     /// A slot for an image; `None` if there is none.
@@ -47,29 +47,29 @@ impl Slots {
         }
     }
 
+    /// Takes back a slot of which nothing is kept anywhere: its numbers may come again.
+    pub(super) fn give_back_forgotten(&mut self, slot: u32) {
+        self.free.push((slot + MAX_SLOTS) % NUMBERS);
+    }
+
     /// Totals of so many functions in a row; `None` if there are none.
     pub(super) fn take_totals(&mut self, functions: u32) -> Option<Range<u32>> {
-        if let Some(index) = self.free_totals.iter().position(|range| range.len() as u32 >= functions) {
-            let range = self.free_totals.swap_remove(index);
-            let taken = range.start..range.start + functions;
-            if taken.end < range.end {
-                self.free_totals.push(taken.end..range.end);
-            }
-            return Some(taken);
-        }
-        let end = self.next_total + functions;
-        (end <= self.totals).then(|| {
-            let taken = self.next_total..end;
-            self.next_total = end;
-            taken
-        })
+        self.free_totals.take(functions).map(|first| first..first + functions)
     }
 
     /// Takes back totals that are zero again.
     pub(super) fn give_back_totals(&mut self, totals: Range<u32>) {
-        if !totals.is_empty() {
-            self.free_totals.push(totals);
-        }
+        self.free_totals.give_back(totals.start, totals.len() as u32);
+    }
+
+    /// Whether there is a slot.
+    pub(super) const fn has_room(&self) -> bool {
+        !self.free.is_empty() || self.next_slot < calibrate::SLOT
+    }
+
+    /// How many slots are taken; those that stay empty for ever are among them.
+    pub(super) fn taken(&self) -> u64 {
+        u64::from(self.next_slot) - self.free.len() as u64
     }
 
     /// How many totals there are.
@@ -88,11 +88,25 @@ mod tests {
         let mut slots = Slots::new(100);
         let first = slots.take().expect("all are free");
         let second = slots.take().expect("nearly all are free");
+        assert_eq!(slots.taken(), 2);
         slots.give_back(first);
+        assert_eq!(slots.taken(), 1);
         let again = slots.take().expect("the first place");
         assert_ne!(again, first);
         assert_eq!(slot_place(again), slot_place(first));
         assert_ne!(slot_place(again), slot_place(second));
+    }
+
+    #[test]
+    fn what_is_forgotten_comes_back_for_ever() {
+        let mut slots = Slots::new(0);
+        let place = slot_place(slots.take().expect("all are free"));
+        slots.give_back_forgotten(place);
+        for _ in 0..2 * NUMBERS / MAX_SLOTS {
+            let again = slots.take().expect("it came back");
+            assert_eq!((slot_place(again), again < NUMBERS), (place, true));
+            slots.give_back_forgotten(again);
+        }
     }
 
     #[test]

@@ -8,7 +8,9 @@ use super::unwinding::{self, Unwinding, Uses};
 use crate::collect::{self, SlotCounts};
 use crate::kernel::attach::{Kind, Links};
 use crate::kernel::{Kernel, KernelError};
-use crate::model::snapshot;
+use crate::mode::{Mode, Tracing};
+use crate::model::node::TargetId;
+use crate::model::{SiteSums, snapshot};
 use crate::symbolize::AddressCache;
 use crate::target::mappings::{MappedFile, Mappings};
 use crate::target::{Target, Usage};
@@ -16,6 +18,10 @@ use crate::target::{Target, Usage};
 /// A process that is traced, or was.
 pub(super) struct Traced {
     target: Target,
+    /// From its next image on.
+    pub(super) tracing: Tracing,
+    /// What could not be attached to in it.
+    failures: BTreeMap<String, u64>,
     pub(super) images: Vec<ImageState>,
     ended: Option<String>,
     usage_at_start: Usage,
@@ -27,6 +33,9 @@ pub(super) struct Traced {
 /// One image of it.
 pub(super) struct ImageState {
     pub(super) slot: u32,
+    pub(super) mode: Mode,
+    /// At any time.
+    pub(super) was_sampled: bool,
     pub(super) functions: Vec<FunctionState>,
     pub(super) allocators: Vec<snapshot::Allocator>,
     objects: Vec<Object>,
@@ -34,6 +43,8 @@ pub(super) struct ImageState {
     pub(super) totals: Vec<Range<u32>>,
     /// Its counts, once it is over and its slot and totals may be another's.
     pub(super) last_counts: Option<SlotCounts>,
+    /// And those of its call sites, once they are forgotten.
+    pub(super) last_sums: Option<SiteSums>,
     mappings: Mappings,
     addresses: AddressCache,
     uses: Uses,
@@ -79,6 +90,13 @@ impl ImageState {
         unwinding::release(unwinding, &mut self.uses);
     }
 
+    /// Its files are not asked for any more: they were kept open.
+    pub(super) fn forget_files(&mut self) {
+        self.mappings = Mappings::default();
+        self.addresses = AddressCache::default();
+        self.objects = Vec::new();
+    }
+
     /// Its files with allocators.
     pub(super) fn objects(&self) -> &[Object] {
         &self.objects
@@ -91,10 +109,12 @@ impl ImageState {
 }
 
 impl Traced {
-    pub(super) fn new(target: Target) -> Self {
+    pub(super) fn new(target: Target, tracing: Tracing) -> Self {
         let usage = target.usage().unwrap_or_default();
         Self {
             target,
+            tracing,
+            failures: BTreeMap::new(),
             images: Vec::new(),
             ended: None,
             usage_at_start: usage,
@@ -125,11 +145,14 @@ impl Traced {
         }
         self.images.push(ImageState {
             slot,
+            mode: self.tracing.mode,
+            was_sampled: self.tracing.sample_bytes > 0,
             functions: Vec::new(),
             allocators: Vec::new(),
             objects: Vec::new(),
             totals: Vec::new(),
             last_counts: None,
+            last_sums: None,
             mappings,
             addresses: AddressCache::default(),
             uses,
@@ -151,7 +174,13 @@ impl Traced {
 
     /// The present image.
     pub(super) fn image(&self) -> Option<&ImageState> {
-        self.images.last().filter(|image| !image.ended)
+        self.images.last().filter(|image| !image.ended && self.ended.is_none())
+    }
+
+    /// All images, and whether each is the last.
+    pub(super) fn images_and_whether_last(&mut self) -> impl Iterator<Item = (&mut ImageState, bool)> {
+        let last = self.images.len().saturating_sub(1);
+        self.images.iter_mut().enumerate().map(move |(at, image)| (image, at == last))
     }
 
     pub(super) fn watch_loader(&mut self, links: Links) {
@@ -181,10 +210,42 @@ impl Traced {
         }
     }
 
-    pub(super) fn set_sample_bytes(&self, kernel: &Kernel, sample_bytes: u64) {
-        for image in self.images.iter().filter(|image| image.last_counts.is_none()) {
+    /// Each sample carries the weight of its own time: what was counted so far stays as it is.
+    pub(super) fn set_sample_bytes(&mut self, kernel: &Kernel, sample_bytes: u64) {
+        self.tracing.sample_bytes = sample_bytes;
+        for image in self.images.iter_mut().filter(|image| image.last_counts.is_none()) {
+            image.was_sampled |= sample_bytes > 0;
             kernel.set_sample_bytes(image.slot, sample_bytes);
         }
+    }
+
+    /// Which process it is: a pid comes back.
+    pub(super) const fn id(&self) -> TargetId {
+        TargetId { pid: self.target.pid, start_time: self.target.start_time }
+    }
+
+    /// Its system calls are filtered.
+    pub(super) const fn is_filtered(&self) -> bool {
+        self.target.seccomp_filtered
+    }
+
+    /// Counts something that could not be attached to.
+    pub(super) fn count_failure(&mut self, reason: &str) {
+        *self.failures.entry(reason.to_owned()).or_insert(0) += 1;
+    }
+
+    pub(super) const fn failures(&self) -> &BTreeMap<String, u64> {
+        &self.failures
+    }
+
+    /// Whether nothing of it will change any more: it has ended, and all its probes are gone.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended.is_some() && self.images.iter().all(|image| image.last_counts.is_some())
+    }
+
+    /// Probes that are in place.
+    pub(super) fn probes(&self) -> u64 {
+        self.image().map_or(0, |image| image.functions.len() as u64)
     }
 
     pub(super) fn code_of(&mut self, slot: u32) -> Option<Code<'_>> {
@@ -204,7 +265,8 @@ impl Traced {
         unwinding: Option<&Unwinding>,
         mappings: Mappings,
     ) {
-        let Some(image) = self.images.last_mut().filter(|image| !image.ended) else { return };
+        let is_there = self.ended.is_none();
+        let Some(image) = self.images.last_mut().filter(|image| is_there && !image.ended) else { return };
         if mappings == image.mappings {
             return;
         }
@@ -270,6 +332,24 @@ impl Traced {
             totals: snapshot::Totals::default(),
             timeline: None,
         }
+    }
+
+    /// What is known of its addresses is found out again when it is needed.
+    pub(super) fn forget_addresses(&mut self) {
+        self.images.iter_mut().for_each(|image| image.addresses = AddressCache::default());
+    }
+
+    /// The files that its images have mapped, or had.
+    pub(super) fn files(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.images.iter().flat_map(|image| {
+            let objects = image.objects.iter().map(|object| object.file.identity);
+            image.mappings.files().into_iter().map(|file| file.identity).chain(objects)
+        })
+    }
+
+    /// The mappings of its present image.
+    pub(super) fn mappings(&self) -> Option<&Mappings> {
+        Some(&self.images.last()?.mappings)
     }
 
     /// The program's own file, if it is mapped.

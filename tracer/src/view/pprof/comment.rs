@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::model::snapshot::{SCHEMA, Snapshot};
+use crate::units::Age;
+use crate::view::pprof::Since;
 use crate::view::words;
 
-/// The comments of a snapshot.
-pub(super) fn all(snapshot: &Snapshot) -> Vec<String> {
+/// The comments of a snapshot. A profile of a time has no sums to read back: those of the snapshot are of all its time.
+pub(super) fn all(snapshot: &Snapshot, since: Option<Since<'_>>) -> Vec<String> {
     let cpu_seconds: f64 = snapshot.targets.iter().map(|target| target.cpu_seconds).sum();
     let processes: u32 = snapshot.targets.iter().map(|target| target.processes).sum();
     let mut comments = vec![
@@ -21,6 +23,10 @@ pub(super) fn all(snapshot: &Snapshot) -> Vec<String> {
     }
     comments.extend(counted("lost", &snapshot.quality.lost));
     comments.extend(counted("attach_failures", &snapshot.quality.attach_failures));
+    if let Some(since) = since {
+        comments.push(format!("changes in {}", Age(since.duration)));
+        return comments;
+    }
     // Only a map whose keys are no text could fail here, and there is none.
     if let Ok(json) = serde_json::to_string(&without_sites(snapshot)) {
         comments.push(format!("{}{json}", prefix()));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::model::snapshot::{CallSite, Dimension, Frame, Mode, SiteErrors, Snapshot};
 use crate::view::pprof::proto::{Function, Label, Location, Mapping, Profile, Sample};
-use crate::view::pprof::{ALLOCATOR, PID, SAMPLE_TYPES, THREAD, TRUNCATED, UNKNOWN, comment, foreign};
+use crate::view::pprof::{ALLOCATOR, COMM, PID, SAMPLE_TYPES, THREAD, TRUNCATED, UNKNOWN, comment, foreign};
 use crate::view::read::ReadError;
 
 const NOTE: &str = "opened from a pprof file: ages, frees per site, standard errors per site and the reasons of frames \
@@ -201,7 +201,7 @@ impl<'a> Decoder<'a> {
             }
         }
         let mut common = common.unwrap_or_default();
-        common.retain(|key, _| ![PID, TRUNCATED, THREAD, ALLOCATOR].contains(&key.as_str()));
+        common.retain(|key, _| ![PID, COMM, TRUNCATED, THREAD, ALLOCATOR].contains(&key.as_str()));
         Ok(common)
     }
 }

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::model::snapshot::{CallSite, Frame, Snapshot};
+use crate::model::snapshot::{CallSite, Dimension, Frame, Snapshot};
 use crate::view::pprof::mapping::{self, Key, Mappings};
 use crate::view::pprof::proto::{Function, Label, Line, Location, Profile, Sample, ValueType};
 use crate::view::pprof::{
-    ALLOCATOR, DEFAULT, NO_STACK, PID, SAMPLE_TYPES, THREAD, TRUNCATED, UNKNOWN, comment,
+    ALLOCATOR, COMM, DEFAULT, NO_STACK, PID, SAMPLE_TYPES, Served, Since, THREAD, TRUNCATED, UNKNOWN,
+    comment, delta,
 };
 
-/// The profile of a snapshot.
-pub(super) fn profile(snapshot: &Snapshot) -> Profile {
-    let mut encoder = Encoder::new(snapshot);
+/// The profile of a snapshot, as it is served or as it is in a file.
+pub(super) fn profile(snapshot: &Snapshot, served: Option<&Served<'_>>) -> Profile {
+    let mut encoder = Encoder::new(snapshot, served);
     for (dimension, unit) in SAMPLE_TYPES {
         let value_type = encoder.strings.value_type(dimension.name(), unit);
         encoder.profile.sample_type.push(value_type);
@@ -20,7 +21,7 @@ pub(super) fn profile(snapshot: &Snapshot) -> Profile {
     for site in &snapshot.sites {
         encoder.site(snapshot, site);
     }
-    for text in comment::all(snapshot) {
+    for text in comment::all(snapshot, encoder.since) {
         let id = encoder.strings.id(&text);
         encoder.profile.comment.push(id);
     }
@@ -52,17 +53,21 @@ impl Strings {
 /// Mapping, address, and (function, line) of each line.
 type LocationKey = (u64, u64, Vec<(u64, i64)>);
 
-struct Encoder {
+struct Encoder<'a> {
     profile: Profile,
     strings: Strings,
     mappings: Mappings,
     functions: HashMap<(i64, i64), u64>,
     locations: HashMap<LocationKey, u64>,
     labels: BTreeMap<u32, Vec<Label>>,
+    is_served: bool,
+    default: Dimension,
+    since: Option<Since<'a>>,
+    starts: HashMap<u32, u64>,
 }
 
-impl Encoder {
-    fn new(snapshot: &Snapshot) -> Self {
+impl<'a> Encoder<'a> {
+    fn new(snapshot: &Snapshot, served: Option<&Served<'a>>) -> Self {
         let strings = Strings { table: vec![String::new()], ids: HashMap::from([(String::new(), 0)]) };
         Self {
             profile: Profile::default(),
@@ -71,17 +76,32 @@ impl Encoder {
             functions: HashMap::new(),
             locations: HashMap::new(),
             labels: BTreeMap::new(),
+            is_served: served.is_some(),
+            default: served.map_or(DEFAULT, |served| served.default),
+            since: served.and_then(|served| served.since),
+            starts: delta::starts(snapshot),
         }
     }
 
+    /// The four numbers; none if nothing became of the site in the profile's time.
+    fn values(&self, site: &CallSite) -> Option<Vec<i64>> {
+        let Some(since) = self.since else {
+            return Some(SAMPLE_TYPES.iter().map(|&(dimension, _)| signed(site.value(dimension))).collect());
+        };
+        let start = self.starts.get(&site.pid).copied().unwrap_or(0);
+        let change = |&(dimension, _): &(Dimension, _)| since.base.change(start, site, dimension);
+        Some(SAMPLE_TYPES.iter().map(change).collect())
+            .filter(|values: &Vec<i64>| values.iter().any(|&v| v != 0))
+    }
+
     fn site(&mut self, snapshot: &Snapshot, site: &CallSite) {
+        let Some(value) = self.values(site) else { return };
         let mut location_id: Vec<u64> = physical(&site.frames).map(|frames| self.location(frames)).collect();
         if location_id.is_empty() {
             let reason = site.truncated.as_deref().unwrap_or(NO_STACK);
             let function = self.function(&format!("[{reason}]"), "");
             location_id.push(self.location_id(0, 0, vec![(function, 0)]));
         }
-        let value = SAMPLE_TYPES.iter().map(|&(dimension, _)| signed(site.value(dimension))).collect();
         let mut label = self.labels(snapshot, site.pid);
         if let Some(reason) = &site.truncated {
             label.push(self.text_label(TRUNCATED, reason));
@@ -98,11 +118,20 @@ impl Encoder {
             return labels.clone();
         }
         let mut texts = snapshot.labels.clone();
-        if let Some(target) = snapshot.targets.iter().find(|target| target.pid == pid) {
+        let target = snapshot.targets.iter().find(|target| target.pid == pid);
+        if let Some(target) = target {
             texts.extend(target.labels.clone());
         }
+        if self.is_served {
+            texts.extend(target.map(|target| (COMM.to_owned(), target.comm.clone())));
+            texts.insert(PID.to_owned(), pid.to_string());
+        }
+        // An empty text would be read as the number 0.
+        texts.retain(|_, value| !value.is_empty());
         let mut labels: Vec<Label> = texts.iter().map(|(key, value)| self.text_label(key, value)).collect();
-        labels.push(Label { key: self.strings.id(PID), num: i64::from(pid), ..Label::default() });
+        if !self.is_served {
+            labels.push(Label { key: self.strings.id(PID), num: i64::from(pid), ..Label::default() });
+        }
         self.labels.insert(pid, labels.clone());
         labels
     }
@@ -150,11 +179,17 @@ impl Encoder {
     fn finish(mut self, snapshot: &Snapshot) -> Profile {
         let strings = &mut self.strings;
         self.profile.mapping = self.mappings.messages(|text| strings.id(text));
-        self.profile.time_nanos = i64::try_from(snapshot.started_at.as_nanosecond()).unwrap_or(0);
-        self.profile.duration_nanos = (snapshot.attached_seconds * 1e9) as i64;
+        let at = self.since.map_or(snapshot.started_at, |since| since.at);
+        self.profile.time_nanos = i64::try_from(at.as_nanosecond()).unwrap_or(0);
+        self.profile.duration_nanos = match self.since {
+            Some(since) => i64::try_from(since.duration.as_nanos()).unwrap_or(i64::MAX),
+            // As Go's own: what has a duration is taken by scrapers for a profile of that time alone.
+            None if self.is_served => 0,
+            None => (snapshot.attached_seconds * 1e9) as i64,
+        };
         self.profile.period_type = Some(strings.value_type("space", "bytes"));
         self.profile.period = signed(snapshot.sample_bytes);
-        self.profile.default_sample_type = strings.id(DEFAULT.name());
+        self.profile.default_sample_type = strings.id(self.default.name());
         self.profile.string_table = self.strings.table;
         self.profile
     }

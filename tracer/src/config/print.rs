@@ -1,0 +1,153 @@
+//! The configuration that holds, as TOML that can be read back, with the origin of each value behind it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ::toml::Value;
+use regex::Regex;
+
+use super::origin::Origins;
+use super::{Config, HttpOptions, TargetRule};
+use crate::target::labels::{LabelRule, Source};
+
+/// The whole configuration.
+pub(super) fn toml(config: &Config, origins: &Origins) -> String {
+    let head = "# The configuration that holds, and where each value comes from.\n".to_owned();
+    let mut out = Printer { text: head, origins, path: String::new() };
+    out.value("listen", config.http.listen.to_string());
+    out.value("socket", text(&config.socket));
+    out.value("interval", time(config.interval));
+    out.value("max_stacks", i64::from(config.max_stacks));
+    out.value("max_live", i64::from(config.max_live));
+    out.value("max_unwind", size(config.max_unwind_bytes));
+    out.value("max_series", count(config.max_series));
+    out.value("expire_after", time(config.expire_after));
+    out.value("top_sites", count(config.top_sites));
+    http(&mut out, &config.http);
+    if !config.labels.is_empty() {
+        out.table("[labels]", "labels.".to_owned());
+        labels(&mut out, "", &config.labels);
+    }
+    for (at, rule) in config.rules.iter().enumerate() {
+        out.table("[[target]]", format!("target.{at}."));
+        target(&mut out, rule);
+    }
+    label_rules(&mut out, config.label_rules.all());
+    out.text
+}
+
+struct Printer<'a> {
+    text: String,
+    origins: &'a Origins,
+    /// Of the table, with a dot behind it.
+    path: String,
+}
+
+impl Printer<'_> {
+    fn table(&mut self, head: &str, path: String) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "\n{head}");
+        self.path = path;
+    }
+
+    fn value(&mut self, key: &str, value: impl Into<Value>) {
+        let origin = self.origins.of(&format!("{}{key}", self.path));
+        let _ = writeln!(self.text, "{key} = {} # {origin}", value.into());
+    }
+
+    /// A list that is left out where it is empty.
+    fn list(&mut self, key: &str, values: Vec<String>) {
+        if !values.is_empty() {
+            self.value(key, values);
+        }
+    }
+}
+
+fn http(out: &mut Printer<'_>, http: &HttpOptions) {
+    out.table("[http]", "http.".to_owned());
+    out.value("max_connections", count(http.max_connections));
+    out.value("max_requests", count(http.max_requests));
+    out.value("max_header_bytes", size(http.max_header_bytes as u64));
+    out.value("timeout", time(http.timeout));
+    out.value("max_profile", time(http.max_profile));
+    if let Some((certificate, key)) = &http.tls {
+        out.value("tls_certificate", text(certificate));
+        out.value("tls_key", text(key));
+    }
+    if let Some(file) = &http.token_file {
+        out.value("token_file", text(file));
+    }
+}
+
+fn labels(out: &mut Printer<'_>, before: &str, labels: &BTreeMap<String, String>) {
+    for (name, value) in labels {
+        out.value(&format!("{before}{name}"), value.as_str());
+    }
+}
+
+fn target(out: &mut Printer<'_>, rule: &TargetRule) {
+    out.value("name", rule.name.as_str());
+    out.list("comm", rule.select.comms.clone());
+    out.list("exe", texts(&rule.select.programs));
+    out.list("cgroup", texts(&rule.select.cgroups));
+    out.list("unit", rule.select.units.clone());
+    out.list("container", rule.select.containers.clone());
+    out.list("pid_file", texts(&rule.select.pid_files));
+    out.value("mode", rule.mode.to_string());
+    out.value("sample_bytes", size(rule.sample_bytes));
+    out.value("follow_forks", rule.follow_forks);
+    labels(out, "labels.", &rule.labels);
+}
+
+/// Rules by their label; the values of one rule come all from the same place.
+fn label_rules(out: &mut Printer<'_>, rules: &[LabelRule]) {
+    for (at, rule) in rules.iter().enumerate() {
+        let before = rules[..at].iter().filter(|other| other.name == rule.name).count();
+        out.table("[[label]]", String::new());
+        let origin = out.origins.of(&format!("label.{}.{before}", rule.name));
+        let key = match &rule.from {
+            Source::Env(key) => Some(key.as_str()),
+            Source::Unit | Source::Command | Source::Exe | Source::Comm => None,
+        };
+        let values = [
+            ("name", Some(rule.name)),
+            ("from", Some(rule.from.name())),
+            ("key", key),
+            ("match", rule.pattern.as_ref().map(Regex::as_str)),
+            ("value", rule.value.as_deref()),
+        ];
+        for (key, value) in values {
+            if let Some(value) = value {
+                let _ = writeln!(out.text, "{key} = {} # {origin}", Value::from(value));
+            }
+        }
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn texts(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|path| text(path)).collect()
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn time(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+/// Without a loss: a size that is no whole number of KiB is one of bytes.
+fn size(bytes: u64) -> Value {
+    match bytes {
+        0 => Value::from(0),
+        _ if bytes.is_multiple_of(1 << 20) => Value::from(format!("{}MiB", bytes >> 20)),
+        _ if bytes.is_multiple_of(1 << 10) => Value::from(format!("{}KiB", bytes >> 10)),
+        _ => Value::from(i64::try_from(bytes).unwrap_or(i64::MAX)),
+    }
+}

@@ -1,0 +1,408 @@
+//! The one list of all metrics: name, meaning, and where the numbers come from. `docs/metrics.md` is made of it.
+
+use super::page::Page;
+use crate::model::node::{AllocatorCounts, Series, SiteSeries};
+use crate::target::labels;
+
+/// A metric family.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Its name; it tells the kind and the unit, as <https://prometheus.io/docs/practices/naming/> wants it.
+    pub name: &'static str,
+    /// Meaning and unit.
+    pub help: &'static str,
+    /// How right it is.
+    pub truth: Truth,
+    /// Where its numbers come from.
+    pub(super) source: Source,
+}
+
+/// What kind of numbers a family has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows, until the daemon starts again.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// Observations by size.
+    Histogram,
+}
+
+/// How right a number is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// Counted or read.
+    Exact,
+    /// Exact where every allocation is followed; else an estimate, and `tracer_estimate_relative_error` says how good.
+    ExactUnlessSampled,
+    /// Worked out: costs from what a probe takes on this machine, errors from how sampling works.
+    Calculated,
+}
+
+/// Where the numbers of a family come from, and with it which labels they have.
+#[derive(Clone, Copy)]
+pub(super) enum Source {
+    /// One of each label set.
+    Series(fn(&Series) -> Option<Value>),
+    /// Several of each label set, told apart by a further label.
+    SeriesBy(&'static str, fn(&Series) -> Points<'_>),
+    /// The histogram of each label set.
+    Sizes,
+    /// One of the daemon.
+    Own(fn(&Page) -> Option<Value>),
+    /// Several of the daemon, told apart by a label.
+    OwnBy(&'static str, fn(&Page) -> Points<'_>),
+}
+
+/// Numbers with the value of the label that tells them apart.
+pub(super) type Points<'a> = Vec<(&'a str, Value)>;
+
+/// A number as it is written: an integer has all its digits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value {
+    Integer(u64),
+    Real(f64),
+}
+
+impl Metric {
+    /// What kind of numbers it has.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self.source {
+            Source::Sizes => Kind::Histogram,
+            _ if self.name.ends_with("_total") => Kind::Counter,
+            _ => Kind::Gauge,
+        }
+    }
+
+    /// Names of its labels.
+    #[must_use]
+    pub fn labels(&self) -> Vec<&'static str> {
+        let (target, own) = match self.source {
+            Source::Series(_) | Source::Sizes => (true, None),
+            Source::SeriesBy(label, _) => (true, Some(label)),
+            Source::Own(_) => (false, None),
+            Source::OwnBy(label, _) => (false, Some(label)),
+        };
+        let target = labels::NAMES.into_iter().filter(|_| target);
+        target.chain(own).collect()
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Series(_) => "Series",
+            Self::SeriesBy(..) => "SeriesBy",
+            Self::Sizes => "Sizes",
+            Self::Own(_) => "Own",
+            Self::OwnBy(..) => "OwnBy",
+        })
+    }
+}
+
+const fn metric(name: &'static str, truth: Truth, source: Source, help: &'static str) -> Metric {
+    Metric { name, help, truth, source }
+}
+
+/// Every metric, in the order of the page.
+pub const METRICS: &[Metric] = &[
+    metric(
+        "tracer_alloc_bytes_total",
+        Truth::Exact,
+        Source::SeriesBy("allocator", |series| by_allocator(series, |counts| Some(counts.alloc_bytes))),
+        "Bytes that were asked for by allocations.",
+    ),
+    metric(
+        "tracer_alloc_objects_total",
+        Truth::Exact,
+        Source::SeriesBy("allocator", |series| by_allocator(series, |counts| Some(counts.alloc_objects))),
+        "Allocations; also those that failed, where they are not told apart (mode `alloc`, or sampled).",
+    ),
+    metric(
+        "tracer_free_bytes_total",
+        Truth::ExactUnlessSampled,
+        Source::SeriesBy("allocator", |series| by_allocator(series, |counts| counts.free_bytes)),
+        "Bytes of freed blocks whose allocation was seen.",
+    ),
+    metric(
+        "tracer_free_objects_total",
+        Truth::Exact,
+        Source::SeriesBy("allocator", |series| by_allocator(series, |counts| counts.free_objects)),
+        "Frees; also those of blocks that are older than the tracing.",
+    ),
+    metric(
+        "tracer_inuse_bytes",
+        Truth::ExactUnlessSampled,
+        Source::Series(|series| series.inuse_bytes.map(Value::Integer)),
+        "Bytes of live blocks whose allocation was seen.",
+    ),
+    metric(
+        "tracer_inuse_objects",
+        Truth::ExactUnlessSampled,
+        Source::Series(|series| series.inuse_objects.map(Value::Integer)),
+        "Live blocks whose allocation was seen.",
+    ),
+    metric(
+        "tracer_alloc_size_bytes",
+        Truth::Exact,
+        Source::Sizes,
+        "Allocations by the bytes that they asked for.",
+    ),
+    metric(
+        "tracer_estimate_relative_error",
+        Truth::Calculated,
+        Source::SeriesBy("quantity", |series| {
+            series.relative_errors.iter().map(|(&quantity, &error)| (quantity, Value::Real(error))).collect()
+        }),
+        "Standard error of an estimated quantity as a ratio of the estimate; exact quantities have none.",
+    ),
+    metric(
+        "tracer_target_processes",
+        Truth::Exact,
+        Source::Series(|series| Some(Value::Integer(series.processes))),
+        "Processes that are traced at present.",
+    ),
+    metric(
+        "tracer_target_cpu_seconds_total",
+        Truth::Exact,
+        Source::Series(|series| Some(Value::Real(series.cpu_seconds))),
+        "User and system CPU time of the traced processes while they were traced, in seconds.",
+    ),
+    metric(
+        "tracer_target_overhead_seconds_total",
+        Truth::Calculated,
+        Source::Series(|series| Some(Value::Real(series.overhead_seconds))),
+        "CPU time that tracing has added to the traced processes, in seconds.",
+    ),
+    metric(
+        "tracer_overhead_ratio",
+        Truth::Calculated,
+        Source::Series(|series| series.overhead_ratio.map(Value::Real)),
+        "CPU time that tracing adds as a ratio of the CPU time of the traced processes, in the last seconds.",
+    ),
+    metric(
+        "tracer_target_resident_bytes",
+        Truth::Exact,
+        Source::Series(|series| series.resident_bytes.map(Value::Integer)),
+        "Resident memory of the traced processes in bytes.",
+    ),
+    metric(
+        "tracer_target_memory_limit_bytes",
+        Truth::Exact,
+        Source::Series(|series| series.memory_limit_bytes.map(Value::Integer)),
+        "Memory limits of the control groups of the traced processes in bytes, each limit once; absent if a process has none.",
+    ),
+    metric(
+        "tracer_sample_interval_bytes",
+        Truth::Exact,
+        Source::Series(|series| series.sample_interval_bytes.map(Value::Integer)),
+        "Mean bytes between two allocations that are followed, the greatest of the processes; 0 is every allocation.",
+    ),
+    metric(
+        "tracer_attached_ratio",
+        Truth::Exact,
+        Source::Series(|series| series.attached_ratio.map(Value::Real)),
+        "Traced processes as a ratio of the processes that the configuration wants.",
+    ),
+    metric(
+        "tracer_site_inuse_bytes",
+        Truth::ExactUnlessSampled,
+        Source::SeriesBy("site", |series| by_site(series, |site| site.inuse_bytes)),
+        "Bytes of live blocks by the place in the code that asked for them, the top ones only (opt-in).",
+    ),
+    metric(
+        "tracer_site_alloc_bytes_total",
+        Truth::ExactUnlessSampled,
+        Source::SeriesBy("site", |series| by_site(series, |site| Some(site.alloc_bytes))),
+        "Bytes that were asked for by the place in the code that asked, the top ones only (opt-in).",
+    ),
+    metric(
+        "tracer_events_total",
+        Truth::Exact,
+        Source::Own(|page| Some(Value::Integer(page.own.events))),
+        "Allocations and frees that were counted.",
+    ),
+    metric(
+        "tracer_events_lost_total",
+        Truth::Exact,
+        Source::OwnBy("reason", |page| {
+            page.own.lost.iter().map(|(reason, &count)| (reason.as_str(), Value::Integer(count))).collect()
+        }),
+        "Counted allocations and frees that are in no call site or were not followed, by reason.",
+    ),
+    metric(
+        "tracer_probes_attached",
+        Truth::Exact,
+        Source::Own(|page| Some(Value::Integer(page.own.probes_attached))),
+        "Probes in place at present.",
+    ),
+    metric(
+        "tracer_attach_failures_total",
+        Truth::Exact,
+        Source::OwnBy("reason", attach_failures),
+        "Attempts to attach that failed, by reason; what has no room among 50 reasons is in `other`.",
+    ),
+    metric(
+        "tracer_map_entries",
+        Truth::Exact,
+        Source::OwnBy("map", |page| by_map(page, |(entries, _)| entries)),
+        "Entries that a table of the kernel side holds.",
+    ),
+    metric(
+        "tracer_map_max_entries",
+        Truth::Exact,
+        Source::OwnBy("map", |page| by_map(page, |(_, max_entries)| max_entries)),
+        "Entries that a table of the kernel side has room for.",
+    ),
+    metric(
+        "tracer_map_bytes",
+        Truth::Exact,
+        Source::Own(|page| page.own.map_bytes.map(Value::Integer)),
+        "Kernel memory that the tables take, in bytes; absent if the kernel does not say it.",
+    ),
+    metric(
+        "tracer_series_suppressed_total",
+        Truth::Exact,
+        Source::Own(|page| Some(Value::Integer(page.own.series_suppressed))),
+        "Label sets that had no room of their own; they are added up in the one with service `__other__`.",
+    ),
+    metric(
+        "tracer_config_reload_success",
+        Truth::Exact,
+        Source::Own(|page| Some(Value::Integer(u64::from(page.own.config_is_good)))),
+        "1 if the last load of the configuration was taken, 0 if it was refused.",
+    ),
+    metric(
+        "tracer_config_reload_success_timestamp_seconds",
+        Truth::Exact,
+        Source::Own(|page| Some(Value::Real(page.own.config_loaded_at.as_millisecond() as f64 / 1e3))),
+        "When a configuration was last taken, in seconds since 1970.",
+    ),
+    metric(
+        "tracer_look_duration_seconds",
+        Truth::Exact,
+        Source::Own(|page| Some(Value::Real(page.own.look_seconds))),
+        "How long the last reading of all tables took, in seconds.",
+    ),
+    metric(
+        "tracer_http_requests_refused_total",
+        Truth::Exact,
+        Source::OwnBy("reason", |page| {
+            page.refused.iter().map(|&(reason, count)| (reason, Value::Integer(count))).collect()
+        }),
+        "HTTP requests and connections that were refused, by reason.",
+    ),
+    metric(
+        "tracer_build_info",
+        Truth::Exact,
+        Source::OwnBy("version", |_| vec![(env!("CARGO_PKG_VERSION"), Value::Integer(1))]),
+        "Always 1; the label says which version runs.",
+    ),
+    metric(
+        "process_cpu_seconds_total",
+        Truth::Exact,
+        Source::Own(|page| Some(Value::Real(page.process.cpu_seconds))),
+        "User and system CPU time of the daemon in seconds.",
+    ),
+    metric(
+        "process_resident_memory_bytes",
+        Truth::Exact,
+        Source::Own(|page| Some(Value::Integer(page.process.resident_bytes))),
+        "Resident memory of the daemon in bytes.",
+    ),
+    metric(
+        "process_virtual_memory_bytes",
+        Truth::Exact,
+        Source::Own(|page| Some(Value::Integer(page.process.virtual_bytes))),
+        "Address space of the daemon in bytes.",
+    ),
+    metric(
+        "process_open_fds",
+        Truth::Exact,
+        Source::Own(|page| Some(Value::Integer(page.process.open_fds))),
+        "Open file descriptors of the daemon.",
+    ),
+    metric(
+        "process_max_fds",
+        Truth::Exact,
+        Source::Own(|page| Some(Value::Integer(page.process.max_fds))),
+        "Most file descriptors that the daemon may have open.",
+    ),
+    metric(
+        "process_start_time_seconds",
+        Truth::Exact,
+        Source::Own(|page| Some(Value::Real(page.process.start_time_seconds))),
+        "When the daemon started, in seconds since 1970.",
+    ),
+    metric(
+        "process_threads",
+        Truth::Exact,
+        Source::Own(|page| Some(Value::Integer(page.process.threads))),
+        "Threads of the daemon.",
+    ),
+];
+
+/// Reasons with a series of their own.
+const REASONS_MAX: usize = 50;
+/// Stands for the other reasons.
+const OTHER_REASON: &str = "other";
+
+fn by_allocator(series: &Series, count: fn(&AllocatorCounts) -> Option<u64>) -> Points<'_> {
+    let points = series.allocators.iter();
+    points.filter_map(|(name, counts)| Some((name.as_str(), Value::Integer(count(counts)?)))).collect()
+}
+
+fn by_site(series: &Series, bytes: fn(&SiteSeries) -> Option<u64>) -> Points<'_> {
+    let points = series.sites.iter();
+    points.filter_map(|site| Some((site.site.as_str(), Value::Integer(bytes(site)?)))).collect()
+}
+
+fn by_map(page: &Page, entries: fn((u64, u64)) -> u64) -> Points<'_> {
+    page.own.maps.iter().map(|(&map, &both)| (map, Value::Integer(entries(both)))).collect()
+}
+
+/// The first reasons by name: a new one can only move others to the rest, so no counter goes back.
+fn attach_failures(page: &Page) -> Points<'_> {
+    let mut points = Vec::new();
+    let mut rest = 0;
+    for (reason, &count) in &page.own.attach_failures {
+        if points.len() < REASONS_MAX && reason != OTHER_REASON {
+            points.push((reason.as_str(), Value::Integer(count)));
+        } else {
+            rest += count;
+        }
+    }
+    if rest > 0 {
+        points.push((OTHER_REASON, Value::Integer(rest)));
+    }
+    points
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_follow_the_naming_practices() {
+        let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), METRICS.len());
+        for Metric { name, help, .. } in METRICS {
+            assert!(name.starts_with("tracer_") || name.starts_with("process_"), "{name}");
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+            assert!(help.ends_with('.') && !help.contains(['\n', '\\']), "{name}: {help}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_has_no_end_is_a_label() {
+        for metric in METRICS {
+            for label in metric.labels() {
+                assert!(!["pid", "stack", "function", "address"].contains(&label), "{}", metric.name);
+                assert!(label != "site" || metric.name.starts_with("tracer_site_"), "{}", metric.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What `deploy/` holds for other programs: each file read as its reader would, by its reader where that is here.
+
+mod dashboard;
+mod rules;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The metrics of the daemon, without what is said of every process.
+const METRICS: [&str; 36] = [
+    "tracer_alloc_bytes_total",
+    "tracer_alloc_objects_total",
+    "tracer_alloc_size_bytes",
+    "tracer_attach_failures_total",
+    "tracer_attached_ratio",
+    "tracer_build_info",
+    "tracer_config_reload_success",
+    "tracer_config_reload_success_timestamp_seconds",
+    "tracer_estimate_relative_error",
+    "tracer_events_lost_total",
+    "tracer_events_total",
+    "tracer_free_bytes_total",
+    "tracer_free_objects_total",
+    "tracer_http_requests_refused_total",
+    "tracer_inuse_bytes",
+    "tracer_inuse_objects",
+    "tracer_kube_watch_errors_total",
+    "tracer_map_entries",
+    "tracer_map_max_entries",
+    "tracer_overhead_ratio",
+    "tracer_probes_attached",
+    "tracer_sample_interval_bytes",
+    "tracer_series_suppressed_total",
+    "tracer_site_alloc_bytes_total",
+    "tracer_site_inuse_bytes",
+    "tracer_target_cpu_seconds_total",
+    "tracer_target_memory_limit_bytes",
+    "tracer_target_overhead_seconds_total",
+    "tracer_target_processes",
+    "tracer_target_resident_bytes",
+    // Of a histogram.
+    "tracer_alloc_size_bytes_bucket",
+    "tracer_alloc_size_bytes_count",
+    "tracer_alloc_size_bytes_sum",
+    // Of every program that Prometheus scrapes.
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "up",
+];
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace").to_path_buf()
+}
+
+fn read(path: &str) -> String {
+    let path = repository().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Runs promtool, which must be content; `SKIP` if it is not there.
+#[track_caller]
+fn promtool(test: &str, arguments: &[&str]) {
+    match Command::new("promtool").args(arguments).current_dir(repository()).output() {
+        Ok(output) => {
+            let said = [output.stdout, output.stderr].concat();
+            assert!(output.status.success(), "promtool {arguments:?}: {}", String::from_utf8_lossy(&said));
+        }
+        Err(error) => {
+            let line =
+                format!("\nSKIP {test}: there is no promtool: {error}; `cargo xtask setup --test` gets it\n");
+            // Past the test runner's capture, so that it is always seen.
+            std::io::stdout().write_all(line.as_bytes()).expect("stdout is open");
+        }
+    }
+}
+
+/// Names of metrics and of recorded series in an expression.
+fn names(expression: &str) -> BTreeSet<&str> {
+    let is_name = |char: char| char.is_ascii_alphanumeric() || char == '_' || char == ':';
+    let words = expression.split(|char| !is_name(char));
+    words.filter(|word| word.starts_with("tracer_") || word.starts_with("tracer:")).collect()
+}
+
+/// Asserts that an expression reads only what is exported or recorded.
+#[track_caller]
+fn assert_known(expression: &str, records: &BTreeSet<String>) {
+    for name in names(expression) {
+        assert!(METRICS.contains(&name) || records.contains(name), "nobody has {name}: {expression}");
+    }
+}
+
+/// Check that a name is found wherever it stands, and that one that nobody has is.
+#[test]
+fn names_are_found_in_expressions() {
+    let expression = "rate(tracer_a_total{b=\"c\"}[5m]) / on (d) (tracer:e:rate5m > 0)";
+    assert_eq!(names(expression), BTreeSet::from(["tracer_a_total", "tracer:e:rate5m"]));
+}

@@ -1,0 +1,100 @@
+//! `docs/metrics.md`: what the metrics page has, made of the program's own list.
+
+use std::path::PathBuf;
+
+use tracer::target::labels;
+use tracer::view::prometheus::{Kind, METRICS, Metric, Truth};
+
+/// Check that `docs/metrics.md` lists what the program exports; with `INSTA_UPDATE=always` it is written.
+#[test]
+fn the_document_lists_every_metric() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+    let expect = document();
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        std::fs::write(&path, &expect).expect("the document can be written");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == expect, "docs/metrics.md is old: run this test with INSTA_UPDATE=always");
+}
+
+/// What stands above the lists.
+const HEAD: &str = "\
+# Metrics
+
+What `tracer daemon` exports at `/metrics`. The lists are made of the program's own list, and a test compares them:
+`INSTA_UPDATE=always` before the test run writes this file again.
+
+## Formats
+
+The reader's `Accept` header decides, as Prometheus sends it:
+
+| format | asked for by | has |
+|---|---|---|
+| Prometheus protobuf | `application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited` | everything; the only one with native histograms |
+| OpenMetrics text | `application/openmetrics-text`, versions 0.0.1 and 1.0.0 | classic histograms, units |
+| plain text 0.0.4 | everything else | classic histograms |
+
+## Rules
+
+* Target series are per label set, never per process. Their labels are always all of those below; one that is not known is
+  empty. A pid, a stack, an address is never a label; a function only where sites are asked for, and then the top ones.
+* Counters keep what processes that are gone have added, and start again only with the daemon.
+* What is not known is absent, not 0: mode `alloc` knows nothing of frees, so a label set that was never traced in mode
+  `live` has no `tracer_inuse_bytes`.
+* Label sets beyond the configured number are added up under `service=\"__other__\"`.
+
+How right a number is:
+
+* **exact**: counted by the kernel side, or read from the kernel.
+* **exact, or estimate**: exact where every allocation is followed (`tracer_sample_interval_bytes` is 0); else an estimate,
+  and `tracer_estimate_relative_error{quantity}` is its standard error as a ratio. See [accuracy.md](accuracy.md).
+* **calculated**: not counted, but worked out: costs from what a probe takes on this machine, errors from how sampling works.
+
+## The histogram of sizes
+
+`tracer_alloc_size_bytes` comes from buckets of powers of two, which are filled exactly.
+As a classic histogram it has `le` 16, 64, 256, … 16 MiB.
+As a native one it has schema 0, whose bounds are the same powers of two. Allocations of 0 to 16 bytes are in the zero
+bucket, whose threshold is 16; those above 16 GiB are in the bucket that ends at 32 GiB.
+Its sum is that of `tracer_alloc_bytes_total`, its count that of `tracer_alloc_objects_total`, over all allocators.
+";
+
+/// What stands below them.
+const TAIL: &str = "
+Not there yet: `tracer_kube_watch_errors_total`. It comes with Kubernetes.
+";
+
+fn document() -> String {
+    let mut text = HEAD.to_owned();
+    let is_of_target = |labels: &[&str]| labels.starts_with(&labels::NAMES);
+    text.push_str(&format!(
+        "\n## Targets\n\nLabels of all of them: `{}`.\n\n| metric | type | further labels | meaning | is |\n|---|---|---|---|---|\n",
+        labels::NAMES.join("`, `")
+    ));
+    for metric in METRICS.iter().filter(|metric| is_of_target(&metric.labels())) {
+        text.push_str(&row(metric, labels::NAMES.len()));
+    }
+    text.push_str(
+        "\n## The daemon itself\n\n| metric | type | labels | meaning | is |\n|---|---|---|---|---|\n",
+    );
+    for metric in METRICS.iter().filter(|metric| !is_of_target(&metric.labels())) {
+        text.push_str(&row(metric, 0));
+    }
+    text.push_str(TAIL);
+    text
+}
+
+fn row(metric: &Metric, known_labels: usize) -> String {
+    let kind = match metric.kind() {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+    };
+    let truth = match metric.truth {
+        Truth::Exact => "exact",
+        Truth::ExactUnlessSampled => "exact, or estimate",
+        Truth::Calculated => "calculated",
+    };
+    let labels: Vec<_> = metric.labels()[known_labels..].iter().map(|label| format!("`{label}`")).collect();
+    format!("| `{}` | {kind} | {} | {} | {truth} |\n", metric.name, labels.join(", "), metric.help)
+}
