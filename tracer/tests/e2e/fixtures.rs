@@ -24,6 +24,13 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     compile(name, compiler, &path, &arguments).expect("the fixtures compile: is gcc installed?")
 }
 
+/// A version of `shop`: the second leaks.
+pub(crate) fn shop(version: u32) -> PathBuf {
+    let mut arguments = vec!["-std=gnu11".to_owned(), format!("-DVERSION={version}")];
+    arguments.extend(WARNINGS.iter().chain(&TRACEABLE).map(ToString::to_string));
+    compile(&format!("shop-v{version}"), "gcc", &source("shop.c"), &arguments).expect("the shop compiles")
+}
+
 /// `truth` without symbols and without a shared libc.
 pub(crate) fn static_stripped() -> Result<PathBuf, String> {
     let arguments = ["-std=gnu11", "-O1", "-pthread", "-static", "-s"].map(str::to_owned);

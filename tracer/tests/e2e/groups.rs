@@ -28,6 +28,25 @@ impl Group {
         of_kind("cgroup2").chain(of_kind("cgroup").filter(usable)).map(group).find(Self::make)
     }
 
+    /// One whose memory is limited, in either version; `None` where that cannot be.
+    pub(crate) fn with_memory_limit(name: &str, bytes: u64) -> Option<Self> {
+        let relative = PathBuf::from(format!("tracer-test-{}-{name}", std::process::id()));
+        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+        mounts.lines().find_map(|line| {
+            let mut words = line.split(' ');
+            let (_, mount, kind) = (words.next()?, PathBuf::from(words.next()?), words.next()?);
+            let file = match kind {
+                "cgroup2" => "memory.max",
+                "cgroup" if mount.ends_with("memory") => "memory.limit_in_bytes",
+                _ => return None,
+            };
+            let group = Self { mount, relative: relative.clone() };
+            let is_limited = group.make() && fs::write(group.path().join(file), bytes.to_string()).is_ok();
+            // What is dropped removes its folder.
+            is_limited.then_some(group)
+        })
+    }
+
     fn make(&self) -> bool {
         fs::create_dir(self.path()).is_ok()
     }

@@ -1,17 +1,34 @@
 //! Less memory than the unwind tables need.
 
+use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use tracer::model::snapshot::Snapshot;
+use tracer::target::selection;
 
 use super::build::{PIE, program};
 use super::chain::{assert_chains, chains_of};
-use crate::harness::{Tracer, kernel_or_skip, nonzero, skip};
+use crate::harness::{Tracer, eventually, kernel_or_skip, nonzero, skip};
 
 const PYTHON: &str = "/usr/bin/python3";
+/// Far more libraries than 1 MiB has room for, the last of which allocate.
 const SCRIPT: &str =
-    "import ssl, sqlite3, decimal, ctypes, json; print(sum(len(str(i)) for i in range(2000)))";
+    "import ssl, sqlite3, decimal, ctypes, json, lzma, bz2, curses, readline, xml.parsers.expat
+ssl.create_default_context(); sqlite3.connect(':memory:').execute('create table t(a)')
+print(sum(len(str(i)) for i in range(2000)))";
 const NO_ROOM: &str = "no room for the unwind table of";
+
+/// More than a small program's tables take to be built.
+const TABLES: Duration = Duration::from_millis(500);
+
+/// Whether a process runs a program.
+fn runs(program: &Path) -> bool {
+    selection::all_processes()
+        .into_iter()
+        .any(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == *program))
+}
 
 fn python(limit: &str) -> Snapshot {
     let options = ["--mode", "alloc", "--max-unwind", limit];
@@ -55,6 +72,9 @@ fn tables_of_programs_that_have_ended_make_room() {
         let script = format!("{}; exec {}", versions.join("; "), small.display());
         let options = ["--mode", "alloc", "--max-unwind", "2MiB", "--follow-forks", "yes"];
         let mut tracer = Tracer::run(&options, Path::new("/bin/sh"), &["-c", &script]);
+        // It begins when it is told to: its tables are built beside it.
+        eventually("the last program runs", || runs(&small));
+        thread::sleep(TABLES);
         tracer.write_input("xx");
         let outcome = tracer.wait();
         let snapshot = outcome.success();
