@@ -32,6 +32,11 @@ pub(crate) fn large() -> Result<PathBuf> {
     })
 }
 
+/// `tests/fixtures/fleet.c`, one of several builds.
+pub(crate) fn fleet(image: u32) -> Result<PathBuf> {
+    compile_by(&[&format!("-DIMAGE={image}")], &format!("fleet-{image}"), &["fleet.c"])
+}
+
 /// The largest library that every developer of this project has: the compiler's own.
 pub(crate) fn large_library() -> Result<PathBuf> {
     let output =

@@ -8,6 +8,8 @@
 mod arguments;
 mod commanded;
 mod compile;
+mod daemon;
+mod fleet;
 mod floor;
 mod lines;
 mod machine;

@@ -56,6 +56,12 @@ pub(crate) fn anonymous_bytes(pid: u32) -> Result<u64> {
     Ok(kib.context("the kernel does not say what is anonymous")? * KIB)
 }
 
+/// Its resident set now.
+pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
+    let kib = process(pid)?.status().context("failed to read a resident set")?.vmrss;
+    Ok(kib.context("the kernel does not say what is resident")? * KIB)
+}
+
 /// Whether a process has not ended yet.
 pub(crate) fn is_running(pid: u32) -> bool {
     process(pid).and_then(|process| Ok(process.stat()?)).is_ok_and(|stat| stat.state != 'Z')

@@ -1,6 +1,7 @@
 //! The sections of the benchmark: one question each, one file each, measured and printed by itself.
 
 mod cost;
+mod daemon;
 mod depth;
 mod jemalloc;
 mod live;
@@ -39,6 +40,8 @@ pub(crate) enum Section {
     Own,
     /// The same for many processes.
     Many,
+    /// What the daemon needs.
+    Daemon,
     /// What the live view needs.
     Live,
     /// Whether its predicted cost is right, on real programs too.
@@ -47,7 +50,7 @@ pub(crate) enum Section {
 
 impl Section {
     /// All of them, in this order.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Cost,
         Self::Jemalloc,
         Self::Threads,
@@ -57,6 +60,7 @@ impl Section {
         Self::Peers,
         Self::Own,
         Self::Many,
+        Self::Daemon,
         Self::Live,
         Self::Programs,
     ];
@@ -73,6 +77,7 @@ impl Section {
             Self::Peers => "peers",
             Self::Own => "own",
             Self::Many => "many",
+            Self::Daemon => "daemon",
             Self::Live => "live",
             Self::Programs => "programs",
         }
@@ -95,6 +100,7 @@ impl Section {
             Self::Peers => "peers: other tools on the same process",
             Self::Own => "own: what tracer itself needs",
             Self::Many => "many: what tracer itself needs for many processes",
+            Self::Daemon => "daemon: what the daemon needs for a node's processes, and how soon it answers",
             Self::Live => "live: what the live view needs, and how soon it answers",
             Self::Programs => "programs: predicted against measured cost",
         }
@@ -112,6 +118,7 @@ impl Section {
             Self::Peers => peers::run(arguments),
             Self::Own => own::run(arguments),
             Self::Many => many::run(arguments),
+            Self::Daemon => daemon::run(arguments),
             Self::Live => live::run(arguments),
             Self::Programs => programs::run(arguments),
         }
