@@ -215,7 +215,8 @@ async fn named(app: &App, target: Option<TargetId>) -> Result<Arc<Snapshot>, NoP
             return Ok(snapshot);
         }
         // A profile that took long to make is not made all the time.
-        sleep(NAMES_EVERY.max(asked.elapsed())).await;
+        let pause = NAMES_EVERY.max(asked.elapsed());
+        sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
     }
 }
 

@@ -36,9 +36,14 @@ fn site(snapshot: &Snapshot, name: &str) -> (f64, f64) {
     both.fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1))
 }
 
+/// Blocks of so many rates in all: at a site whose blocks are nearly always sampled one that is not is a deviation that no
+/// sample tells of (of blocks of 9 rates one in 8,000), and its error is not a normal one's.
+const MISSED: f64 = 20.0;
+
 /// What the sites have allocated between two profiles, all and the greatest ones, is the truth within its own error.
 #[track_caller]
-fn assert_window(before: &Snapshot, after: &Snapshot, truth: &Part, what: &str) {
+fn assert_window(before: &Snapshot, after: &Snapshot, truth: &Part, rate: u64) {
+    let what = format!("one sample per {rate}");
     let (mut all, mut all_variance) = (0.0, 0.0);
     for (number, &bytes) in truth.bytes.iter().enumerate() {
         let name = format!("skewed_{number}");
@@ -49,7 +54,7 @@ fn assert_window(before: &Snapshot, after: &Snapshot, truth: &Part, what: &str) 
         if bytes > 16 << 20 && variance > 0.0 {
             let error = variance.sqrt();
             assert!(
-                (seen - bytes as f64).abs() < 1.5 * ERRORS * error,
+                (seen - bytes as f64).abs() < 1.5 * ERRORS * error + MISSED * rate as f64,
                 "{what}: {name}: {seen} ± {error}, not {bytes}"
             );
         }
@@ -121,7 +126,7 @@ fn rate_that_changes_leaves_every_estimate_right() {
         );
         let after = profile(&daemon, &id);
         assert_inuse(&after, &truth, rate);
-        assert_window(&before, &after, &truth, &format!("one sample per {rate}"));
+        assert_window(&before, &after, &truth, rate);
         before = after;
     }
     free_all(&daemon, &mut target);
