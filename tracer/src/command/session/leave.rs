@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::ages::AgePasses;
-use super::traced::{ImageState, Traced};
+use super::traced::Traced;
 use super::{Session, calibrate};
 use crate::collect;
 use crate::kernel::KernelError;
@@ -78,30 +78,25 @@ impl Session {
         }
     }
 
-    fn image_of(&mut self, slot: u32) -> Option<&mut ImageState> {
-        let mut images = self.traced.iter_mut().flat_map(|traced| &mut traced.images);
-        images.find(|image| image.slot == slot && image.last_counts.is_none())
-    }
-
     fn free_slot(&mut self, slot: u32) -> Result<(), KernelError> {
         // What the overflow record holds has no key of its own.
         if self.kernel.has_overflowed(slot) {
             return Ok(());
         }
-        if self.keep_counts(slot, None)? {
+        if self.keep_counts(slot, None)?.is_some() {
             self.slots.give_back(slot);
         }
         Ok(())
     }
 
-    /// Keeps the counts of an image and clears its place; false if that was done before. With `sums`, those of its call
-    /// sites, it is to be forgotten: its number will be another's, so it gets one that no slot has.
-    fn keep_counts(&mut self, slot: u32, sums: Option<&SiteSums>) -> Result<bool, KernelError> {
+    /// Keeps the counts of an image and clears its place; what was traced in it, or nothing if that was done before. With
+    /// `sums`, those of its call sites, it is to be forgotten: its number will be another's, so it gets one that no slot has.
+    fn keep_counts(&mut self, slot: u32, sums: Option<&SiteSums>) -> Result<Option<Mode>, KernelError> {
         let mut images = self.traced.iter_mut().flat_map(Traced::images_and_whether_last);
         let Some((image, is_last)) =
             images.find(|(image, _)| image.slot == slot && image.last_counts.is_none())
         else {
-            return Ok(false);
+            return Ok(None);
         };
         let counts = image.counts(&self.kernel)?;
         self.kernel.set_counting(slot, false);
@@ -119,7 +114,7 @@ impl Session {
         for totals in image.totals.drain(..) {
             self.slots.give_back_totals(totals);
         }
-        Ok(true)
+        Ok(Some(image.mode))
     }
 
     /// Whether an image has room: where what is over is forgotten, that may make some.
@@ -142,16 +137,17 @@ impl Session {
         // Their stacks that are on their way would find no image.
         self.drain();
         self.waiting.retain(|(stack, _)| !slots.contains(&stack.slot));
-        let sums = SiteSums::of(
-            &collect::sites(&self.kernel, &slots.iter().copied().collect(), true).collect::<Vec<_>>(),
-        );
-        let follows =
-            slots.iter().any(|&slot| self.image_of(slot).is_some_and(|image| image.mode == Mode::Live));
+        let mut sums = SiteSums::default();
+        collect::sites(&self.kernel, &slots.iter().copied().collect(), true).for_each(|site| sums.add(&site));
         let mut kept = Vec::with_capacity(slots.len());
+        let mut follows = false;
         for slot in slots {
             match self.keep_counts(slot, Some(&sums)) {
-                Ok(true) => kept.push(slot),
-                Ok(false) => {}
+                Ok(Some(mode)) => {
+                    kept.push(slot);
+                    follows |= mode == Mode::Live;
+                }
+                Ok(None) => {}
                 Err(error) => {
                     self.note(format!("the slot of a process that is gone is not used again: {error}"));
                 }
@@ -178,15 +174,15 @@ impl Session {
         let is_over = |traced: &Traced| traced.is_over();
         let over: HashSet<TargetId> =
             self.traced.iter().filter(|traced| is_over(traced)).map(Traced::id).collect();
-        if over.is_empty() {
-            self.forget_files();
-            return;
+        if !over.is_empty() {
+            self.model.forget_processes(&over);
+            self.traced.retain(|traced| !is_over(traced));
+            if let Some(gone) = &mut self.gone {
+                gone.files_since.get_or_insert_with(Instant::now);
+            }
         }
-        self.model.forget_processes(&over);
-        self.traced.retain(|traced| !is_over(traced));
-        if let Some(gone) = &mut self.gone {
-            gone.files_since.get_or_insert_with(Instant::now);
-        }
+        // Also where something ends at every look.
+        self.forget_files();
     }
 
     /// Forgets the files that no process has mapped any more, and what was found out of them: a node sees new programs for

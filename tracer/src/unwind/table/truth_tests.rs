@@ -192,8 +192,7 @@ fn every_row_of_python_leads_to_the_caller_that_gimli_finds() {
 
 #[test]
 fn every_row_of_this_program_leads_to_the_caller_that_gimli_finds() {
-    // Of TLS it has assembly like that of libcrypto.
-    compare_file(Path::new("/proc/self/exe"), 0.015);
+    compare_file(Path::new("/proc/self/exe"), 0.001);
 }
 
 /// Functions whose CFA is SP or FP and an offset, an offset that is too large, or the word that GCC saves in a function
