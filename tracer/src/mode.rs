@@ -22,6 +22,32 @@ pub struct Tracing {
     pub sample_bytes: u64,
 }
 
+/// What is said of how a process is traced; the rest stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// What.
+    pub mode: Option<Mode>,
+    /// Mean bytes between samples.
+    pub sample_bytes: Option<u64>,
+}
+
+impl Change {
+    /// With what is said of it.
+    #[must_use]
+    pub fn of(self, tracing: Tracing) -> Tracing {
+        Tracing {
+            mode: self.mode.unwrap_or(tracing.mode),
+            sample_bytes: self.sample_bytes.unwrap_or(tracing.sample_bytes),
+        }
+    }
+
+    /// What is said later goes before.
+    #[must_use]
+    pub fn with(self, later: Self) -> Self {
+        Self { mode: later.mode.or(self.mode), sample_bytes: later.sample_bytes.or(self.sample_bytes) }
+    }
+}
+
 impl std::fmt::Display for Mode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {

@@ -25,12 +25,14 @@ pub(crate) fn all() -> Result<()> {
     toolchain::build_bpf_object()?;
     // In release, so that what the tests build is used again.
     let tracer = ["--release", "--package", "tracer", "--all-targets"];
+    let without_pods = ["--release", "--package", "tracer", "--lib", "--bins", "--no-default-features"];
     let shared = ["--release", "--package", "tracer-ebpf", "--all-targets"];
     let programs = ["--release", "--package", "tracer-ebpf", "--bins", "--features", "programs"];
     let lints = [
         step(toolchain::plain_cargo("fmt").args(["--all", "--check"]), "`cargo fmt --all` mends it"),
         clippy(toolchain::plain_cargo("clippy"), &["--package", "xtask", "--all-targets"]),
         clippy(toolchain::cargo("clippy")?, &tracer),
+        clippy(toolchain::cargo("clippy")?, &without_pods),
         clippy(toolchain::cargo("clippy")?, &shared),
         clippy(toolchain::bpf_clippy()?, &programs),
         licences(),

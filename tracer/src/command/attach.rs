@@ -38,7 +38,7 @@ pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
     let mut events = Events::new();
     events.take_signals(Signalled::Stop).map_err(anyhow::Error::from)?;
     let mut session = Session::open(&options, &targets, messages)?;
-    let how = How { follow_forks: options.follow_forks, tracing: None };
+    let how = How { follow_forks: options.follow_forks, ..How::default() };
     let mut newcomers = Newcomers::new(Policy::any_of(select), vec![how], how);
     start(&mut session, &options, targets, &mut newcomers, &mut events, messages)?;
     let mut refresh = Refresh::open(&mut session, &options, &events)?;
@@ -91,7 +91,7 @@ fn start(
     }
     if newcomers.is_open() {
         newcomers.scan(session);
-        newcomers.admit_all(session, events, messages);
+        newcomers.admit_all(session, events, messages, &mut |_, _| {});
     }
     if options.stdout == Some(Stdout::Live) {
         // The view says what the tracing costs while it goes on; here nothing is missed meanwhile.
@@ -143,7 +143,7 @@ fn follow(
             Event::Notice(Notice::Fork { parent, child }) => newcomers.forked(session, parent, child),
             Event::Notice(Notice::Loaded { tgid }) => loads.changed(session, tgid),
             Event::Tables => session.take_tables(),
-            Event::Asked | Event::Tick => {}
+            Event::Asked | Event::Pods | Event::Tick => {}
         }
         if pace.is_due() {
             pace.took(session.drain());
@@ -153,7 +153,7 @@ fn follow(
             newcomers.look(session, options.interval);
         }
         loads.catch_up(session);
-        newcomers.round(session, events, messages);
+        newcomers.round(session, events, messages, &mut |_, _| {});
         if since.is_none() && session.has_counted() {
             messages.detail("counting");
             since = Some(Instant::now());

@@ -6,6 +6,7 @@
 mod changes;
 mod fleet;
 mod known;
+mod pods;
 mod profiles;
 mod sites;
 
@@ -58,8 +59,10 @@ pub fn run(args: &DaemonArgs, messages: &Messages) -> Result<(), Failure> {
     let control =
         control::listen(&config.socket, Arc::clone(&shared), messages::line).map_err(anyhow::Error::from)?;
     messages.warn(&format!("serving http at {}, control at {}", http.local_addr(), config.socket.display()));
-    let mut fleet = Fleet::open(config, http.local_addr(), &mut events, messages)?;
+    let (pods, watcher) = pods::watched(&config, &events)?;
+    let mut fleet = Fleet::open(config, http.local_addr(), pods, &mut events, messages)?;
     let ended = follow(&mut fleet, args, watch, &shared, &asks, &mut events, messages);
+    watcher.stop();
     control.stop();
     http.stop();
     fleet.close();
@@ -100,6 +103,7 @@ fn follow(
                     fleet.answer(ask, shared);
                 }
             }
+            Event::Pods => fleet.pods_changed(),
             Event::Wish(_) | Event::Tick => {}
         }
         if pace.is_due() {

@@ -30,6 +30,8 @@ pub enum Event {
     Tables,
     /// Somebody asks something of the daemon.
     Asked,
+    /// Pods have changed.
+    Pods,
     /// The user of the live view wants something.
     Wish(Wish),
     /// Nothing, for one tick.

@@ -153,9 +153,13 @@ fn say(text: &str) {
 
 struct StderrLog;
 
+/// Libraries that say at every attempt what went wrong.
+const OTHERS: [&str; 4] = ["kube", "hyper", "tower", "rustls"];
+
 impl log::Log for StderrLog {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
+        // What matters of a request that failed is said by who asked.
+        metadata.level() <= log::max_level() && !OTHERS.iter().any(|name| metadata.target().starts_with(name))
     }
 
     fn log(&self, record: &log::Record<'_>) {

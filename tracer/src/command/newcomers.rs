@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::Failure;
 use super::session::Session;
-use crate::mode::Tracing;
+use crate::mode::Change;
 use crate::target::comm::Comm;
 use crate::target::policy::{Policy, Rule};
 use crate::target::selection;
@@ -26,6 +26,7 @@ const MAX_WAITING: usize = 1 << 14;
 
 /// Why a process is traced no more.
 const EXECUTED: &str = "executed another program";
+const UNWANTED: &str = "is not wanted any more";
 
 /// Why a process is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub(super) struct Newcomers {
     /// Which rule wants those that are traced.
     rules: BTreeMap<u32, Option<Rule>>,
     /// Traced in another way than their rules say.
-    overrides: BTreeMap<u32, Tracing>,
+    overrides: BTreeMap<u32, Change>,
     /// Who is traced is held against the rules again when files that list processes change: the daemon's way.
     reviews: bool,
     /// Wanted, and cannot be traced.

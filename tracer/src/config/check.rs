@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::options::{self, UsageError};
+use crate::target::kubernetes::{Api, KubernetesOptions, PodSelect, Selector};
 use crate::target::labels::{MAX_VALUE_CHARACTERS, NAMES, UNIT_SUFFIXES};
 use crate::units::Bytes;
 
@@ -83,6 +84,44 @@ pub(super) fn some(text: &str, name: &str) -> Result<String, UsageError> {
 pub(super) fn unit(text: &str, name: &str) -> Result<String, UsageError> {
     let has_suffix = UNIT_SUFFIXES.iter().any(|suffix| text.ends_with(suffix));
     some(text, name).map(|unit| if has_suffix { unit } else { format!("{unit}.service") })
+}
+
+/// The name of a namespace or a container.
+pub(super) fn pod_name(text: &str, name: &str) -> Result<String, UsageError> {
+    right(text, name, PodSelect::check_name(text))
+}
+
+/// The name of a workload, or `KIND/NAME`.
+pub(super) fn owner(text: &str, name: &str) -> Result<String, UsageError> {
+    right(text, name, PodSelect::check_owner(text))
+}
+
+/// The key of a label or annotation of pods.
+pub(super) fn pod_key(text: &str, name: &str) -> Result<String, UsageError> {
+    right(text, name, PodSelect::check_key(text))
+}
+
+/// A label selector.
+pub(super) fn selector(text: &str, name: &str) -> Result<Selector, UsageError> {
+    text.parse().or_else(|error| wrong(format!("{name} {text}: {error}")))
+}
+
+/// The name of a node.
+pub(super) fn node(text: &str, name: &str) -> Result<String, UsageError> {
+    right(text, name, KubernetesOptions::check_node(text))
+}
+
+/// The URL of an API server.
+pub(super) fn api(text: &str, name: &str) -> Result<String, UsageError> {
+    right(text, name, Api::check_url(text))
+}
+
+/// The text itself, if a check that knows no name of it found nothing.
+fn right(text: &str, name: &str, checked: Result<(), String>) -> Result<String, UsageError> {
+    match checked {
+        Ok(()) => Ok(text.to_owned()),
+        Err(why) => wrong(format!("{name} {text}: {why}")),
+    }
 }
 
 /// The name of a label.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::check;
 use super::origin::Origin;
 use super::reader::{Entry, Kind, Table};
+use super::{check, kubernetes};
 use crate::options::{self, UsageError};
-use crate::target::labels::{LabelRule, LabelRules, Source};
+use crate::target::labels::{LabelRule, LabelRules, Source, Where};
 
 /// Names and values.
 pub(super) fn map(entry: &Entry<'_>) -> BTreeMap<String, String> {
@@ -23,56 +23,83 @@ pub(super) fn map(entry: &Entry<'_>) -> BTreeMap<String, String> {
     labels
 }
 
-/// `[[label]]`, and the built-in rules for labels that it has none for.
-pub(super) fn rules(table: &mut Table<'_>) -> LabelRules {
+/// `[[label]]`, and the built-in rules for labels that it has none for: where pods are known, those that ask these labels of
+/// them which side of a rollout they are on.
+pub(super) fn rules(table: &mut Table<'_>, canary_keys: Option<&[String]>) -> LabelRules {
     let tables = table.take("label").map_or_default(|entry| entry.tables());
     let mut rules: Vec<LabelRule> = Vec::new();
     for table in tables {
         let (notes, line) = (table.notes, table.at.line);
-        if let Some(rule) = rule(table) {
+        if let Some(rule) = rule(table, canary_keys.is_some()) {
             let before = rules.iter().filter(|other| other.name == rule.name).count();
             notes.note(format!("label.{}.{before}", rule.name), Origin::File(line));
             rules.push(rule);
         }
     }
-    LabelRules::or_built_in(rules)
+    match canary_keys {
+        Some(keys) => LabelRules::or_built_in_of_pods(rules, keys),
+        None => LabelRules::or_built_in(rules),
+    }
 }
 
-fn rule(mut table: Table<'_>) -> Option<LabelRule> {
+fn rule(mut table: Table<'_>, knows_pods: bool) -> Option<LabelRule> {
     let name = needed(&mut table, "name", |text, name| check::label_name(text, &format!("{name} {text}")));
-    let from = needed(&mut table, "from", source);
-    let key = table.get("key", Kind::Text, check::some);
+    let place = table.get("where", Kind::Text, place);
+    let from = table.get("from", Kind::Text, source);
+    let is_of_pods = matches!(from, Some(Source::Pod(_)));
+    let key = table.get("key", Kind::Text, if is_of_pods { check::pod_key } else { check::some });
     let pattern = table.get("match", Kind::Text, options::pattern);
     let value = table.get("value", Kind::Text, |text, _| Ok(text.to_owned()));
-    let from = match (from, key) {
-        (Some(Source::Env(_)), Some(key)) => Some(Source::Env(key)),
-        (Some(Source::Env(_)), None) => {
-            table.wrong("from = \"env\" needs key, the name of the variable");
-            None
-        }
-        (Some(other), Some(_)) => {
-            table.wrong(&format!("from = \"{}\" has no key: only env has one", other.name()));
-            None
-        }
-        (from, None) => from,
-        (None, Some(_)) => None,
-    };
-    // A match that is no pattern is noted, and what is wrong with a rule without it follows from that.
-    let is_whole = pattern.is_some() || !table.has("match");
-    let rule =
-        name.zip(from).filter(|_| is_whole).map(|(name, from)| LabelRule::new(name, from, pattern, value));
-    let rule = rule.and_then(|rule| rule.map_err(|error| table.wrong(&error)).ok());
+    if !knows_pods {
+        kubernetes::refuse_without(&table, if is_of_pods { &["where", "from"] } else { &["where"] });
+    }
+    // What is there and wrong has been noted, and what is wrong with a rule without it follows from that.
+    let parts = [
+        ("where", place.is_some()),
+        ("from", from.is_some()),
+        ("key", key.is_some()),
+        ("match", pattern.is_some()),
+        ("value", value.is_some()),
+    ];
+    let is_whole = parts.into_iter().all(|(key, is_right)| is_right || !table.has(key));
+    let rule = || LabelRule::new(name.unwrap_or_default(), with_key(from, key)?, pattern, value);
+    let rule = if is_whole { rule().map_err(|error| table.wrong(&error)).ok() } else { None };
     table.end();
-    rule
+    rule.filter(|_| name.is_some()).map(|rule| LabelRule { place, ..rule })
+}
+
+/// What a rule looks at, with its key.
+fn with_key(from: Option<Source>, key: Option<String>) -> Result<Option<Source>, String> {
+    match (from, key) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err("key needs from: what is it the key of?".to_owned()),
+        (Some(from), None) => match &from {
+            Source::Env(_) => Err("from = \"env\" needs key, the name of the variable".to_owned()),
+            _ if from.key().is_some() => Err(format!("from = \"{}\" needs key", from.name())),
+            _ => Ok(Some(from)),
+        },
+        (Some(from), Some(key)) => from.with_key(key).map(Some).ok_or_else(|| {
+            let names = names(Source::ALL.iter().filter(|source| source.key().is_some()));
+            format!("from = \"{}\" has no key: only these have one: {names}", from.name())
+        }),
+    }
 }
 
 fn source(text: &str, name: &str) -> Result<Source, UsageError> {
-    let sources = [Source::Env(String::new()), Source::Unit, Source::Command, Source::Exe, Source::Comm];
-    let names = sources.each_ref().map(Source::name).join(", ");
-    sources
-        .into_iter()
-        .find(|source| source.name() == text)
-        .ok_or_else(|| UsageError(format!("{name} {text} is unknown: it is one of {names}")))
+    let found = Source::ALL.into_iter().find(|source| source.name() == text);
+    found.ok_or_else(|| {
+        UsageError(format!("{name} {text} is unknown: it is one of {}", names(Source::ALL.iter())))
+    })
+}
+
+fn names<'a>(sources: impl Iterator<Item = &'a Source>) -> String {
+    sources.map(Source::name).collect::<Vec<_>>().join(", ")
+}
+
+fn place(text: &str, name: &str) -> Result<Where, UsageError> {
+    let found = Where::ALL.into_iter().find(|place| place.name() == text);
+    let names = Where::ALL.map(Where::name).join(", ");
+    found.ok_or_else(|| UsageError(format!("{name} {text} is unknown: it is one of {names}")))
 }
 
 fn needed<T>(

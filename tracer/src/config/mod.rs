@@ -12,16 +12,20 @@ use crate::cli::DaemonArgs;
 use crate::mode::Mode;
 use crate::options::UsageError;
 use crate::serve::http::HttpOptions;
+use crate::target::kubernetes::KubernetesOptions;
 use crate::target::labels::LabelRules;
 use crate::target::policy::Select;
 use document::{Node, Position, Value};
+use kubernetes::Around;
 use origin::Origins;
 use reader::{Notes, Table};
 
+pub use target::marks;
 pub use watch::Watch;
 
 mod check;
 mod document;
+mod kubernetes;
 mod label;
 mod origin;
 mod print;
@@ -55,6 +59,10 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// What the other labels of a process are made of.
     pub label_rules: LabelRules,
+    /// How pods are asked for; `None`: they are not.
+    pub kubernetes: Option<KubernetesOptions>,
+    /// Labels of pods that the built-in label rules ask which side of a rollout one is on.
+    pub canary_keys: Vec<String>,
     /// Which processes are traced, and how: the first rule that matches.
     pub rules: Vec<TargetRule>,
 }
@@ -74,6 +82,8 @@ pub struct TargetRule {
     pub labels: BTreeMap<String, String>,
     /// Their children too.
     pub follow_forks: bool,
+    /// What a pod says of mode and rate comes before the two above.
+    pub pod_settings: bool,
 }
 
 /// A rule that says nothing of it is in this mode: one trap per allocation, and nothing at a free.
@@ -107,6 +117,8 @@ impl Default for Config {
             top_sites: 0,
             labels: BTreeMap::new(),
             label_rules: LabelRules::or_built_in(Vec::new()),
+            kubernetes: None,
+            canary_keys: kubernetes::default_canary_keys(),
             rules: Vec::new(),
         }
     }
@@ -130,6 +142,7 @@ impl Config {
             ("socket", self.socket != other.socket),
             ("max_stacks", self.max_stacks != other.max_stacks),
             ("max_live", self.max_live != other.max_live),
+            ("kubernetes", self.kubernetes != other.kubernetes),
             ("max_unwind", self.max_unwind_bytes != other.max_unwind_bytes),
         ];
         differences.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
@@ -156,12 +169,16 @@ pub fn effective(args: &DaemonArgs) -> Result<String, UsageError> {
 }
 
 fn with_origins(args: &DaemonArgs) -> Result<(Config, Origins), UsageError> {
+    with_surroundings(args, &Around::here())
+}
+
+fn with_surroundings(args: &DaemonArgs, around: &Around) -> Result<(Config, Origins), UsageError> {
     let notes = Notes::of(args.config.as_deref().map_or_default(|path| path.display().to_string()));
     let root = match &args.config {
         Some(path) => read(path, &notes),
         None => nothing(),
     };
-    let config = settings::config(Table::root(&notes, &root), args);
+    let config = settings::config(Table::root(&notes, &root), args, around);
     match notes.into_parts() {
         (problems, origins) if problems.is_empty() => Ok((config, origins)),
         (problems, _) => Err(UsageError(problems.join("\n"))),

@@ -10,7 +10,8 @@ use regex::Regex;
 
 use super::origin::Origins;
 use super::{Config, HttpOptions, TargetRule};
-use crate::target::labels::{LabelRule, Source};
+use crate::target::kubernetes::{KubernetesOptions, PodSelect, Selector};
+use crate::target::labels::{LabelRule, Source, Where};
 
 /// The whole configuration.
 pub(super) fn toml(config: &Config, origins: &Origins) -> String {
@@ -26,13 +27,16 @@ pub(super) fn toml(config: &Config, origins: &Origins) -> String {
     out.value("expire_after", time(config.expire_after));
     out.value("top_sites", count(config.top_sites));
     http(&mut out, &config.http);
+    if let Some(options) = &config.kubernetes {
+        kubernetes(&mut out, options, &config.canary_keys);
+    }
     if !config.labels.is_empty() {
         out.table("[labels]", "labels.".to_owned());
         labels(&mut out, "", &config.labels);
     }
     for (at, rule) in config.rules.iter().enumerate() {
         out.table("[[target]]", format!("target.{at}."));
-        target(&mut out, rule);
+        target(&mut out, rule, config.kubernetes.is_some());
     }
     label_rules(&mut out, config.label_rules.all());
     out.text
@@ -81,13 +85,30 @@ fn http(out: &mut Printer<'_>, http: &HttpOptions) {
     }
 }
 
+fn kubernetes(out: &mut Printer<'_>, options: &KubernetesOptions, canary_keys: &[String]) {
+    out.table("[kubernetes]", "kubernetes.".to_owned());
+    out.value("node", options.node.as_str());
+    if let Some(api) = &options.api {
+        out.value("api", api.url.as_str());
+        for (key, file) in [("token_file", &api.token_file), ("ca_file", &api.ca_file)] {
+            if let Some(file) = file {
+                out.value(key, text(file));
+            }
+        }
+    }
+    out.value("keep", time(options.keep));
+    out.value("canary_keys", canary_keys.to_vec());
+    out.value("argo_rollouts", options.argo_rollouts);
+    out.value("flagger_canaries", options.flagger_canaries);
+}
+
 fn labels(out: &mut Printer<'_>, before: &str, labels: &BTreeMap<String, String>) {
     for (name, value) in labels {
         out.value(&format!("{before}{name}"), value.as_str());
     }
 }
 
-fn target(out: &mut Printer<'_>, rule: &TargetRule) {
+fn target(out: &mut Printer<'_>, rule: &TargetRule, knows_pods: bool) {
     out.value("name", rule.name.as_str());
     out.list("comm", rule.select.comms.clone());
     out.list("exe", texts(&rule.select.programs));
@@ -95,10 +116,26 @@ fn target(out: &mut Printer<'_>, rule: &TargetRule) {
     out.list("unit", rule.select.units.clone());
     out.list("container", rule.select.containers.clone());
     out.list("pid_file", texts(&rule.select.pid_files));
+    pods(out, &rule.select.pods);
     out.value("mode", rule.mode.to_string());
     out.value("sample_bytes", size(rule.sample_bytes));
     out.value("follow_forks", rule.follow_forks);
+    if knows_pods {
+        out.value("pod_settings", rule.pod_settings);
+    }
     labels(out, "labels.", &rule.labels);
+}
+
+fn pods(out: &mut Printer<'_>, select: &PodSelect) {
+    if select.opted_in {
+        out.value("opted_in", true);
+    }
+    let texts = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect();
+    out.list("namespace", select.namespaces.clone());
+    out.list("owner", select.owners.clone());
+    out.list("container_name", select.containers.clone());
+    out.list("pod_label", texts(&select.labels));
+    out.list("pod_annotation", texts(&select.annotations));
 }
 
 /// Rules by their label; the values of one rule come all from the same place.
@@ -107,14 +144,12 @@ fn label_rules(out: &mut Printer<'_>, rules: &[LabelRule]) {
         let before = rules[..at].iter().filter(|other| other.name == rule.name).count();
         out.table("[[label]]", String::new());
         let origin = out.origins.of(&format!("label.{}.{before}", rule.name));
-        let key = match &rule.from {
-            Source::Env(key) => Some(key.as_str()),
-            Source::Unit | Source::Command | Source::Exe | Source::Comm => None,
-        };
+        let from = rule.from.as_ref();
         let values = [
             ("name", Some(rule.name)),
-            ("from", Some(rule.from.name())),
-            ("key", key),
+            ("where", rule.place.map(Where::name)),
+            ("from", from.map(Source::name)),
+            ("key", from.and_then(Source::key).map(String::as_str)),
             ("match", rule.pattern.as_ref().map(Regex::as_str)),
             ("value", rule.value.as_deref()),
         ];

@@ -127,6 +127,13 @@ impl<'a> Table<'a> {
         self.notes.wrong(Some(self.at), &format!("{}: {text}", self.name.trim_end_matches('.')));
     }
 
+    /// What has this key, if it is there, is wrong.
+    pub(super) fn wrong_at(&self, key: &str, text: &str) {
+        if let Some((found, _)) = self.entries.iter().find(|(own, _)| own.name == key) {
+            self.notes.wrong(Some(found.at), &format!("{}{key} {text}", self.name));
+        }
+    }
+
     /// Nothing more is taken: what is left is unknown.
     pub(super) fn end(self) {
         let unknown = self.entries.iter().filter(|(key, _)| !self.known.contains(&key.name.as_str()));
@@ -166,7 +173,13 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn list<T>(&self, check: impl Check<T>) -> Vec<T> {
+    /// Something is wrong with it, whatever it is.
+    pub(super) fn wrong(&self, text: &str) {
+        self.notes.wrong(Some(self.at), &format!("{} {text}", self.name));
+    }
+
+    /// Its texts, checked: one, or a list.
+    pub(super) fn list<T>(&self, check: impl Check<T>) -> Vec<T> {
         match &self.node.value {
             Value::List(nodes) => {
                 nodes.iter().filter_map(|node| self.element(node).get(Kind::Text, &check)).collect()

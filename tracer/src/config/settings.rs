@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::kubernetes::Around;
 use super::origin::Origin;
 use super::reader::{Check, Kind, Table};
-use super::{Config, HttpOptions, check, label, target};
+use super::{Config, HttpOptions, check, kubernetes, label, target};
 use crate::cli::DaemonArgs;
 use crate::options::{self, UsageError};
 
 /// Takes all settings; what is wrong is noted.
-pub(super) fn config(table: Table<'_>, args: &DaemonArgs) -> Config {
+pub(super) fn config(table: Table<'_>, args: &DaemonArgs, around: &Around) -> Config {
     let default = Config::default();
     let mut settings = Settings { table, args };
+    let knows_pods = kubernetes::is_there(&settings.table);
+    let (kubernetes, canary_keys) = kubernetes::options(&mut settings.table, around);
+    let pod_rules = knows_pods.then_some(canary_keys.as_slice());
     let config = Config {
         http: HttpOptions {
             listen: settings.get("listen", Kind::Text, check::address).unwrap_or(default.http.listen),
@@ -29,8 +33,10 @@ pub(super) fn config(table: Table<'_>, args: &DaemonArgs) -> Config {
         expire_after: settings.get("expire_after", Kind::Text, check::time).unwrap_or(default.expire_after),
         top_sites: settings.number("top_sites", 0..=1000).unwrap_or(default.top_sites),
         labels: labels(&mut settings),
-        label_rules: label::rules(&mut settings.table),
-        rules: target::rules(&mut settings.table),
+        label_rules: label::rules(&mut settings.table, pod_rules),
+        rules: target::rules(&mut settings.table, knows_pods),
+        kubernetes,
+        canary_keys,
     };
     settings.table.end();
     config

@@ -127,6 +127,7 @@ fn every_setting_is_taken() {
             units: strings(&["api.service", "b.slice"]),
             containers: strings(&["0123456789ab"]),
             pid_files: paths(&["/run/a.pid"]),
+            ..Select::default()
         },
         mode: Mode::Live,
         sample_bytes: 64 << 10,
@@ -134,6 +135,7 @@ fn every_setting_is_taken() {
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .into(),
         follow_forks: true,
+        pod_settings: true,
     };
     assert_eq!(config.rules[0], first);
     let second = TargetRule {
@@ -143,11 +145,12 @@ fn every_setting_is_taken() {
         sample_bytes: DEFAULT_SAMPLE_BYTES,
         labels: BTreeMap::new(),
         follow_forks: false,
+        pod_settings: true,
     };
     assert_eq!(config.rules[1], second);
     let services: Vec<_> = config.label_rules.all().iter().filter(|rule| rule.name == "service").collect();
     assert_eq!(services.len(), 1);
-    assert_eq!(services[0].from, Source::Env("NAME".to_owned()));
+    assert_eq!(services[0].from, Some(Source::Env("NAME".to_owned())));
     let facts = Facts { environment: [("NAME".to_owned(), "a-v3".to_owned())].into(), ..Facts::default() };
     assert_eq!(&*config.label_rules.apply(&[], &facts).service, "3");
 }
@@ -174,7 +177,7 @@ fn an_unknown_key_is_an_error_that_names_it_and_those_that_are_allowed() {
     }
     problem(
         "[[label]]\nname = 'service'\nfrom = 'exe'\nregex = 'x'\n",
-        "F:4:1: label.regex is unknown: allowed here are name, from, key, match, value",
+        "F:4:1: label.regex is unknown: allowed here are name, where, from, key, match, value",
     );
     for (text, begin) in [
         ("[http]\nlisten = 'x'\n", "F:2:1: http.listen is unknown"),
@@ -245,7 +248,8 @@ fn what_belongs_together_is_checked_together() {
     );
     problem(
         "[[target]]\nmode = 'live'\n",
-        "F:1:1: target: it says of no process that it is meant: give comm, exe, cgroup, unit, container or pid_file",
+        "F:1:1: target: it says of no process that it is meant: give comm, exe, cgroup, unit, container, pid_file, \
+         or of pods opted_in, namespace, owner, container_name, pod_label, pod_annotation",
     );
     problem(
         "[[target]]\nname = 'target-2'\ncomm = 'a'\n[[target]]\ncomm = 'b'\n",
@@ -259,7 +263,7 @@ fn what_belongs_together_is_checked_together() {
     );
     problem(
         "[[label]]\nname = 'version'\nfrom = 'exe'\nkey = 'K'\n",
-        "F:1:1: label: from = \"exe\" has no key: only env has one",
+        "F:1:1: label: from = \"exe\" has no key: only these have one: env, pod_label, pod_annotation",
     );
     problem(
         "[[label]]\nname = 'version'\nfrom = 'exe'\nmatch = '(a)'\nvalue = '$2'\n",
@@ -274,8 +278,9 @@ fn what_belongs_together_is_checked_together() {
         "F:2:8: label.name team is unknown: the labels are namespace, service, version, canary_group, workload",
     );
     problem(
-        "[[label]]\nname = 'version'\nfrom = 'pod'\n",
-        "F:3:8: label.from pod is unknown: it is one of env, unit, command, exe, comm",
+        "[[label]]\nname = 'version'\nfrom = 'node'\n",
+        "F:3:8: label.from node is unknown: it is one of env, unit, command, exe, comm, pod_label, pod_annotation, \
+         pod_namespace, pod, pod_workload, pod_container, pod_image, argo_rollout, flagger",
     );
 }
 
@@ -438,3 +443,5 @@ fn the_examples_are_right_and_say_the_same() {
     };
     assert_eq!(shown, Config::default());
 }
+
+mod kubernetes;

@@ -4,38 +4,134 @@ use aya::programs::ProgramType;
 use aya::sys::{BpfHelper, UProbeMultiFeature, is_helper_supported, is_uprobe_multi_supported};
 use procfs::process::Process;
 
-/// Capabilities by their bit (include/uapi/linux/capability.h).
+/// Bits of include/uapi/linux/capability.h.
+const CAP_DAC_OVERRIDE: u32 = 1;
+const CAP_DAC_READ_SEARCH: u32 = 2;
 const CAP_SYS_PTRACE: u32 = 19;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
+const CAP_CHECKPOINT_RESTORE: u32 = 40;
 
-/// What is missing of the privileges, and what would fix it.
+/// A capability that tracer uses (capabilities(7)).
+#[derive(Debug)]
+pub struct Capability {
+    /// Its name.
+    pub name: &'static str,
+    /// Its number.
+    pub bit: u32,
+    /// Another one that stands for it, with much else.
+    stands_in: Option<u32>,
+    /// Without it nothing is traced.
+    pub is_needed: bool,
+    /// What does not work without it.
+    pub without: &'static str,
+}
+
+/// All that tracer uses on a kernel with `uprobe_multi` (Linux 6.6).
+pub const CAPABILITIES: [Capability; 5] = [
+    Capability {
+        name: "CAP_BPF",
+        bit: CAP_BPF,
+        stands_in: Some(CAP_SYS_ADMIN),
+        is_needed: true,
+        without: "no program can be loaded into the kernel",
+    },
+    Capability {
+        name: "CAP_PERFMON",
+        bit: CAP_PERFMON,
+        stands_in: Some(CAP_SYS_ADMIN),
+        is_needed: true,
+        without: "no program that reads memory can be loaded, and no probe placed",
+    },
+    Capability {
+        name: "CAP_SYS_PTRACE",
+        bit: CAP_SYS_PTRACE,
+        stands_in: None,
+        is_needed: true,
+        without: "no program and library of another user's process, or of one in a container, can be opened",
+    },
+    Capability {
+        name: "CAP_DAC_READ_SEARCH",
+        bit: CAP_DAC_READ_SEARCH,
+        stands_in: Some(CAP_DAC_OVERRIDE),
+        is_needed: false,
+        without: "the environment of other users' processes, where labels come from, is not read, and their programs and \
+                  libraries are not opened where only their owner may read them, or where they were deleted or replaced",
+    },
+    Capability {
+        name: "CAP_CHECKPOINT_RESTORE",
+        bit: CAP_CHECKPOINT_RESTORE,
+        stands_in: Some(CAP_SYS_ADMIN),
+        is_needed: false,
+        without: "programs and libraries that were deleted or replaced since they were started are not opened",
+    },
+];
+
+/// Those that this process has, one bit each.
+fn effective() -> Result<u64, String> {
+    let status = Process::myself().and_then(|process| process.status());
+    Ok(status.map_err(|error| format!("failed to read this process's capabilities: {error}"))?.capeff)
+}
+
+impl Capability {
+    fn is_in(&self, effective: u64) -> bool {
+        let has = |bit: u32| effective >> bit & 1 == 1;
+        has(self.bit) || self.stands_in.is_some_and(has)
+    }
+}
+
+/// What is missing of the privileges without which nothing works, and what would fix it.
 ///
 /// # Errors
 ///
 /// A sentence that names the capabilities.
 pub fn check_privileges() -> Result<(), String> {
-    let effective = Process::myself()
-        .and_then(|process| process.status())
-        .map_err(|error| format!("failed to read this process's capabilities: {error}"))?
-        .capeff;
-    let has = |bit: u32| effective >> bit & 1 == 1;
-    let wanted = [("CAP_BPF", CAP_BPF), ("CAP_PERFMON", CAP_PERFMON)];
-    let missing: Vec<&str> = wanted
+    let effective = effective()?;
+    let missing: Vec<&str> = CAPABILITIES
         .iter()
-        .filter(|&&(_, bit)| !has(bit) && !has(CAP_SYS_ADMIN))
-        .map(|&(name, _)| name)
-        .chain((!has(CAP_SYS_PTRACE)).then_some("CAP_SYS_PTRACE"))
+        .filter(|capability| capability.is_needed && !capability.is_in(effective))
+        .map(|capability| capability.name)
         .collect();
-    if missing.is_empty() {
-        return Ok(());
+    match missing[..] {
+        [] => Ok(()),
+        _ => Err(format!("missing capability: {}. {}", missing.join(", "), remedy())),
     }
-    Err(format!(
-        "missing capability: {}. Run as root (`sudo tracer …`), or give the program the capabilities: \
-         `sudo setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_checkpoint_restore,cap_dac_read_search+ep $(command -v tracer)`",
-        missing.join(", ")
-    ))
+}
+
+/// Those that are missing and without which the rest works.
+#[must_use]
+pub fn missing() -> Vec<&'static Capability> {
+    // Whoever cannot read that has been refused already.
+    let effective = effective().unwrap_or(u64::MAX);
+    CAPABILITIES.iter().filter(|capability| !capability.is_needed && !capability.is_in(effective)).collect()
+}
+
+/// What does not work because of that: a sentence for each, with what would fix it.
+#[must_use]
+pub fn restrictions() -> Vec<String> {
+    let sentence = |Capability { name, without, .. }: &Capability| {
+        format!("missing capability: {name}: {without}. {}", remedy())
+    };
+    missing().into_iter().map(sentence).collect()
+}
+
+/// How a process gets the capabilities.
+fn remedy() -> String {
+    if rustix::process::geteuid().is_root() {
+        let names: Vec<&str> =
+            CAPABILITIES.iter().map(|capability| capability.name.trim_start_matches("CAP_")).collect();
+        return format!(
+            "This is root without it: in a container add it to `securityContext.capabilities.add` ({}), in a unit of \
+             systemd to CapabilityBoundingSet",
+            names.join(", ")
+        );
+    }
+    let names = CAPABILITIES.map(|capability| capability.name.to_lowercase()).join(",");
+    format!(
+        "Run as root (`sudo tracer …`), or give the program the capabilities: \
+         `sudo setcap {names}+ep $(command -v tracer)`"
+    )
 }
 
 /// Whether one link can hold many probes of one process.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use account::Account;
 use recent::Recent;
 
-use super::node::{NodeTarget, OTHER, Series, TargetId};
+use super::node::{NodeTarget, OTHER, PodName, Series, TargetId};
 use super::tally::Tally;
 use crate::target::labels::LabelSet;
 
@@ -23,6 +23,8 @@ pub struct Entry {
     pub tally: Tally,
     /// What its series are told apart by, from this look on.
     pub labels: LabelSet,
+    /// Its pod, if that is known.
+    pub pod: Option<PodName>,
     /// Name of the rule that wants it.
     pub rule: String,
     /// Mean bytes between samples.
@@ -62,6 +64,7 @@ struct Known {
     labels: LabelSet,
     /// Where it is booked: there, or with the others.
     booked: LabelSet,
+    has_ended: bool,
     last: Tally,
     recent: Recent,
 }
@@ -164,6 +167,7 @@ impl Ledger {
 
     fn book(&mut self, now: f64, entry: &Entry) {
         let id = entry.tally.id;
+        let is_new = !self.targets.contains_key(&id);
         let moved = self.targets.get(&id).is_none_or(|known| known.labels != entry.labels);
         if moved {
             let booked = self.room_for(now, &entry.labels);
@@ -175,7 +179,8 @@ impl Ledger {
                 }
                 None => (Tally::default(), Recent::new(now - entry.counted_seconds)),
             };
-            self.targets.insert(id, Known { labels: entry.labels.clone(), booked, last, recent });
+            let labels = entry.labels.clone();
+            self.targets.insert(id, Known { labels, booked, has_ended: entry.tally.has_ended, last, recent });
         }
         let Some(known) = self.targets.get_mut(&id) else { return };
         let account = self.accounts.entry(known.booked.clone()).or_insert_with(|| Account::new(now));
@@ -185,7 +190,11 @@ impl Ledger {
             let before = known.last.lost.get(reason).copied().unwrap_or(0);
             *self.lost.entry(reason.clone()).or_insert(0) += count.saturating_sub(before);
         }
-        account.show(now);
+        known.has_ended = entry.tally.has_ended;
+        // What has ended adds its last numbers to a label set that others have left, and does not bring that back.
+        if is_new || !known.has_ended || !account.is_closed() {
+            account.show(now);
+        }
         known.recent.look(now, &entry.tally);
         known.last = entry.tally.with_frees_of(&known.last);
     }
@@ -193,7 +202,7 @@ impl Ledger {
     /// A label set that its last process has left for another is shown no more.
     fn close_if_empty(&mut self, left: &LabelSet, booked: &LabelSet) {
         if left != booked
-            && !self.targets.values().any(|known| known.booked == *left)
+            && !self.targets.values().any(|known| known.booked == *left && !known.has_ended)
             && let Some(account) = self.accounts.get_mut(left)
         {
             account.close();
@@ -263,6 +272,7 @@ impl Known {
             exe: tally.exe.clone(),
             rule: entry.rule.clone(),
             labels: self.labels.clone(),
+            pod: entry.pod.clone(),
             mode: tally.mode,
             sample_bytes: entry.sample_bytes,
             allocators: tally.allocators.keys().cloned().collect(),

@@ -2,8 +2,12 @@
 //! [`super::snapshot::Snapshot`]s, made when they are asked for.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
 
 use crate::mode::Mode;
+use crate::target::kubernetes::Standing;
 use crate::target::labels::LabelSet;
 
 /// The picture of a node.
@@ -38,6 +42,8 @@ pub struct NodeTarget {
     pub rule: String,
     /// What its series are told apart by.
     pub labels: LabelSet,
+    /// Its pod, if that is known.
+    pub pod: Option<PodName>,
     /// What is traced.
     pub mode: Mode,
     /// Mean bytes between samples at present; 0 is every allocation.
@@ -68,6 +74,23 @@ pub struct NodeTarget {
     pub overhead_ratio: Option<f64>,
     /// Events that were lost, by reason, those above 0.
     pub lost: BTreeMap<String, u64>,
+}
+
+/// Names a process's pod, and what was made of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PodName {
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The process's container; `None` while that is not known.
+    pub container: Option<Arc<str>>,
+    /// The image of that.
+    pub image: Option<Arc<str>>,
+    /// `KIND/NAME` of what it belongs to.
+    pub owner: Arc<str>,
+    /// Its labels, as they are: `labels` of a process are made of them.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Names a process for as long as the machine runs: a pid comes back.
@@ -166,6 +189,8 @@ pub struct Own {
     pub config_loaded_at: jiff::Timestamp,
     /// What is wrong with it, if it was not taken.
     pub config_error: Option<String>,
+    /// How well pods are known; `None` if they are not asked for.
+    pub pods: Option<Standing>,
     /// How long the last look took.
     pub look_seconds: f64,
     /// What a reader should know.

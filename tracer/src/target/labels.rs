@@ -5,11 +5,17 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use facts::Facts;
-pub use rules::{LabelRule, LabelRules, MAX_VALUE_CHARACTERS, Source};
+pub use rules::{LabelRule, LabelRules};
+pub use source::{OfPod, Source, Where};
+pub use text::{MAX_VALUE_CHARACTERS, clean};
 pub use unit::{UNIT_SUFFIXES, unit_of, units_of, units_of_line};
 
+mod built_in;
 mod facts;
+mod kubernetes;
 mod rules;
+mod source;
+mod text;
 mod unit;
 
 /// The labels of every series of a target; an empty one is not known.
@@ -21,7 +27,7 @@ pub struct LabelSet {
     pub service: Arc<str>,
     /// Which release of it.
     pub version: Arc<str>,
-    /// `canary` or `stable`.
+    /// `canary` or `stable`; in containers also `unknown`.
     pub canary_group: Arc<str>,
     /// What deploys it.
     pub workload: Arc<str>,

@@ -4,7 +4,7 @@
 //! mount namespaces) or the target's root. The open file is what probes, symbols and code bytes are read from,
 //! so all of it still works when the process, its container or the file's name is gone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::hash::{Hash, Hasher};
 use std::os::fd::AsRawFd;
@@ -140,6 +140,18 @@ impl Mappings {
             _ => None,
         };
         self.0.iter().filter_map(of).collect()
+    }
+
+    /// Files that could not be opened, and why, in the order of their paths.
+    #[must_use]
+    pub fn unopened(&self) -> BTreeMap<&str, &str> {
+        let mut found = BTreeMap::new();
+        for mapping in &self.0 {
+            if let Backing::Unopened { path, reason } = &mapping.backing {
+                found.insert(path.as_str(), reason.as_str());
+            }
+        }
+        found
     }
 
     /// The file that is mapped at an address, or the next one above it: an object's code lies above its headers.

@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 pub mod comm;
+pub mod kubernetes;
 pub mod labels;
 pub mod loader;
 pub mod mappings;

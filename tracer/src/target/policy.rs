@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::comm::Comm;
+use super::kubernetes::{Place, PlaceOf, Pods};
 pub use super::selection::Select;
 use super::selection::{Kinds, Match, Selection, is_32_bit};
 use super::{Target, TargetError};
@@ -18,6 +19,7 @@ pub struct Policy {
     added: BTreeSet<u32>,
     /// Not wanted whatever the rules say.
     removed: BTreeSet<u32>,
+    pods: Pods,
 }
 
 /// What became of the look at a process.
@@ -51,10 +53,29 @@ impl Policy {
         Self { selections: selections.collect(), ..Self::default() }
     }
 
+    /// Rules about pods are held against these.
+    #[must_use]
+    pub fn with_pods(self, pods: Pods) -> Self {
+        Self { pods, ..self }
+    }
+
     /// Takes over what was added and removed by hand.
     #[must_use]
     pub fn with_changes_of(self, other: &Self) -> Self {
         Self { added: other.added.clone(), removed: other.removed.clone(), ..self }
+    }
+
+    /// Whether a process's pod is such as a rule wants it; so is every process if the rule does not ask for pods.
+    #[must_use]
+    pub fn pod_fits(&self, rule: Rule, pid: u32) -> bool {
+        let wanted = self.selections.get(rule).map(|selection| &selection.select().pods);
+        wanted.is_none_or(|wanted| wanted.is_empty() || wanted.fits(&self.place(pid)))
+    }
+
+    /// Where a process lives, as far as pods are concerned.
+    #[must_use]
+    pub fn place(&self, pid: u32) -> Place {
+        self.pods.place(pid)
     }
 
     /// Wants a process, whatever the rules say.
@@ -104,8 +125,9 @@ impl Policy {
         if self.removed.contains(&pid) {
             return Err(Match::No);
         }
+        let place = PlaceOf::new(&self.pods, pid);
         for (rule, selection) in self.selections.iter_mut().enumerate() {
-            match selection.matches(pid) {
+            match selection.matches(pid, &place) {
                 Match::Yes => return Ok(Some(rule)),
                 Match::No => {}
                 Match::Gone => return Err(Match::Gone),

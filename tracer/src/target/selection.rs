@@ -1,4 +1,4 @@
-//! Which processes are wanted: by pid file, name, program, control group, unit of systemd, container.
+//! Which processes are wanted: by pid file, name, program, control group, unit of systemd, container, pod.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,6 +10,7 @@ use procfs::process::Process;
 
 use super::cgroup::{self, Hierarchies};
 use super::comm::Comm;
+use super::kubernetes::{PlaceOf, PodSelect};
 use super::labels;
 use super::seen::Root;
 
@@ -28,6 +29,8 @@ pub struct Select {
     pub units: Vec<String>,
     /// Containers, by the beginning of their ids, in lower-case hex.
     pub containers: Vec<String>,
+    /// Pods.
+    pub pods: PodSelect,
 }
 
 impl Select {
@@ -45,6 +48,7 @@ impl Select {
             && self.cgroups.is_empty()
             && self.units.is_empty()
             && self.containers.is_empty()
+            && self.pods.is_empty()
     }
 }
 
@@ -72,8 +76,19 @@ pub struct Selection {
     members: Members,
 }
 
+/// A process that is held against what is asked for.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    pid: u32,
+    comm: Comm,
+    place: &'a PlaceOf<'a>,
+}
+
 /// Whether a process fits what is asked of one kind.
-type Fits = fn(&mut Selection, u32, Comm) -> bool;
+type Fits = fn(&mut Selection, Candidate<'_>) -> bool;
+
+/// What holds the namespaces of a pod, as its program is called by every runtime. It has no heap.
+const SANDBOX: &str = "pause";
 
 /// Processes that files list.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -141,25 +156,33 @@ impl Selection {
         changed
     }
 
-    /// Holds what is asked for against a process.
-    pub fn matches(&mut self, pid: u32) -> Match {
+    /// Holds what is asked for against a process, which lives at `place`.
+    pub fn matches(&mut self, pid: u32, place: &PlaceOf<'_>) -> Match {
         let Some(comm) = Comm::of_process(pid) else { return Match::Gone };
+        let candidate = Candidate { pid, comm, place };
         // The cheapest first: the rest is not asked where one decides.
-        let kinds: [(bool, Fits); 6] = [
-            (!self.select.comms.is_empty(), |this, _, comm| this.comms.contains(&comm)),
-            (!self.select.pid_files.is_empty(), |this, pid, _| this.members.of_pid_files.contains(&pid)),
-            (!self.select.cgroups.is_empty(), |this, pid, _| this.is_in_cgroup(pid)),
-            (!self.select.units.is_empty(), |this, pid, _| this.is_of_unit(pid)),
-            (!self.select.programs.is_empty(), |this, pid, _| this.has_program(pid)),
-            (!self.select.containers.is_empty(), |this, pid, _| this.is_in_container(pid)),
+        let kinds: [(bool, Fits); 7] = [
+            (!self.select.comms.is_empty(), |this, one| this.comms.contains(&one.comm)),
+            (!self.select.pid_files.is_empty(), |this, one| this.members.of_pid_files.contains(&one.pid)),
+            (!self.select.cgroups.is_empty(), |this, one| this.is_in_cgroup(one.pid)),
+            (!self.select.units.is_empty(), |this, one| this.is_of_unit(one.pid)),
+            (!self.select.programs.is_empty(), |this, one| this.has_program(one.pid)),
+            (!self.select.containers.is_empty(), |this, one| this.is_in_container(one.pid)),
+            (!self.select.pods.is_empty(), |this, one| this.is_in_pod(one)),
         ];
         let mut asked = kinds.iter().filter(|(is_asked, _)| *is_asked).peekable();
         let is_wanted = asked.peek().is_some()
             && match self.kinds {
-                Kinds::Any => asked.any(|(_, fits)| fits(self, pid, comm)),
-                Kinds::Every => asked.all(|(_, fits)| fits(self, pid, comm)),
+                Kinds::Any => asked.any(|(_, fits)| fits(self, candidate)),
+                Kinds::Every => asked.all(|(_, fits)| fits(self, candidate)),
             };
         if is_wanted { Match::Yes } else { Match::No }
+    }
+
+    fn is_in_pod(&self, one: Candidate<'_>) -> bool {
+        let place = one.place.get();
+        let may_be_sandbox = place.pod().is_some_and(|pod| !pod.is_certain);
+        self.select.pods.fits(place) && !(may_be_sandbox && one.comm == Comm::of(SANDBOX.as_bytes()))
     }
 
     fn is_in_cgroup(&self, pid: u32) -> bool {
@@ -237,12 +260,13 @@ pub(super) fn is_32_bit(pid: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::kubernetes::Pods;
     use std::io::Write;
 
     fn of(select: Select, kinds: Kinds) -> Match {
         let mut selection = Selection::new(select, kinds);
         selection.look_at_groups();
-        selection.matches(std::process::id())
+        selection.matches(std::process::id(), &PlaceOf::new(&Pods::default(), 0))
     }
 
     #[test]
@@ -279,7 +303,10 @@ mod tests {
     #[test]
     fn a_process_that_is_gone_is_neither_wanted_nor_unwanted() {
         let select = Select { comms: vec!["x".to_owned()], ..Select::default() };
-        assert_eq!(Selection::new(select, Kinds::Any).matches(1 << 30), Match::Gone);
+        assert_eq!(
+            Selection::new(select, Kinds::Any).matches(1 << 30, &PlaceOf::new(&Pods::default(), 0)),
+            Match::Gone
+        );
     }
 
     #[test]

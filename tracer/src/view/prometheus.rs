@@ -14,6 +14,7 @@ use crate::model::node::Node;
 mod accept;
 mod list;
 mod page;
+mod points;
 mod process;
 mod sizes;
 

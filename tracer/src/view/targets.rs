@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::mode::Mode;
-use crate::model::node::{Node, NodeTarget};
+use crate::model::node::{Node, NodeTarget, PodName};
 
 /// Everything that is known of the processes.
 #[derive(Serialize)]
@@ -24,6 +24,8 @@ struct Row<'a> {
     exe: &'a str,
     rule: &'a str,
     labels: BTreeMap<&'static str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod: Option<&'a PodName>,
     mode: Mode,
     sample_bytes: u64,
     allocators: &'a [String],
@@ -83,6 +85,7 @@ fn row(target: &NodeTarget) -> Row<'_> {
         exe: &target.exe,
         rule: &target.rule,
         labels: target.labels.pairs().into_iter().filter(|(_, value)| !value.is_empty()).collect(),
+        pod: target.pod.as_ref(),
         mode: target.mode,
         sample_bytes: target.sample_bytes,
         allocators: &target.allocators,
@@ -118,6 +121,10 @@ fn labels(target: &NodeTarget, scheme: &str) -> BTreeMap<&'static str, String> {
         ("comm", target.comm.clone()),
         ("pid", target.id.pid.to_string()),
     ]);
+    if let Some(pod) = &target.pod {
+        labels.insert("pod", pod.name.to_string());
+        labels.extend(pod.container.as_ref().map(|name| ("container", name.to_string())));
+    }
     labels
 }
 

@@ -11,6 +11,7 @@ use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::{
 };
 use prost::Message as _;
 use tracer::model::node::{AllocatorCounts, Node, OTHER, Own, Series, SiteSeries};
+use tracer::target::kubernetes::Standing;
 use tracer::target::labels::LabelSet;
 use tracer::view::prometheus::{self, Exposition, Kind, METRICS, ProcessUsage, Scrape};
 use tracer_ebpf::histogram::{SIZE_BUCKETS, size_bound_bytes, size_bucket};
@@ -92,6 +93,7 @@ fn own() -> Own {
     let lost = [("map_full", 0), ("live_full", 0), ("ring_full", 3), ("read_fault", 0)];
     Own {
         events: u64::MAX,
+        pods: Some(Standing { is_synced: true, pods: 110, waiting: 2, unresolved: 1, watch_errors: 5 }),
         lost: lost.map(|(reason, count)| (reason.to_owned(), count)).into(),
         probes_attached: 14,
         attach_failures: BTreeMap::from([("it has a \"return probe\" already\n".to_owned(), 2)]),

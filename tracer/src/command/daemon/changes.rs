@@ -7,19 +7,12 @@ use tracer_ebpf::sampling::MAX_SAMPLE_BYTES;
 use super::super::newcomers::How;
 use super::fleet::Fleet;
 use super::known::rule_of;
-use crate::config::{Config, DEFAULT_MODE, DEFAULT_SAMPLE_BYTES};
-use crate::mode::{Mode, Tracing};
+use crate::config::{Config, DEFAULT_MODE, DEFAULT_SAMPLE_BYTES, TargetRule};
+use crate::mode::{Change, Tracing};
 use crate::model::node::{Node, NodeTarget};
 use crate::serve::control::{Answer, Request, Scope, Status, StatusTarget};
 use crate::target::Target;
 use crate::units::Bytes;
-
-/// What a change says; the rest stays as the configuration has it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Change {
-    mode: Option<Mode>,
-    sample_bytes: Option<u64>,
-}
 
 /// All that hold.
 #[derive(Debug, Default)]
@@ -27,20 +20,6 @@ pub(super) struct Changes {
     of_all: Change,
     of_rules: BTreeMap<String, Change>,
     of_processes: BTreeMap<u32, Change>,
-}
-
-impl Change {
-    fn of(self, tracing: Tracing) -> Tracing {
-        Tracing {
-            mode: self.mode.unwrap_or(tracing.mode),
-            sample_bytes: self.sample_bytes.unwrap_or(tracing.sample_bytes),
-        }
-    }
-
-    fn with(&mut self, later: Self) {
-        self.mode = later.mode.or(self.mode);
-        self.sample_bytes = later.sample_bytes.or(self.sample_bytes);
-    }
 }
 
 impl Changes {
@@ -55,30 +34,33 @@ impl Changes {
 
     /// How what each rule wants is traced, and what none wants.
     pub(super) fn hows(&self, config: &Config) -> (Vec<How>, How) {
-        let how = |tracing, follow_forks, rule: Option<&str>| {
-            let of_rule = rule.and_then(|name| self.of_rules.get(name)).copied().unwrap_or_default();
-            How { tracing: Some(of_rule.of(self.of_all.of(tracing))), follow_forks }
+        let how = |tracing, rule: Option<&TargetRule>| {
+            let of_rule = rule.and_then(|rule| self.of_rules.get(&rule.name)).copied().unwrap_or_default();
+            How {
+                tracing: Some(tracing),
+                pod_settings: rule.is_some_and(|rule| rule.pod_settings),
+                by_hand: self.of_all.with(of_rule),
+                follow_forks: rule.is_some_and(|rule| rule.follow_forks),
+            }
         };
-        let rules = config.rules.iter().map(|rule| {
-            let tracing = Tracing { mode: rule.mode, sample_bytes: rule.sample_bytes };
-            how(tracing, rule.follow_forks, Some(&rule.name))
-        });
+        let rules = config
+            .rules
+            .iter()
+            .map(|rule| how(Tracing { mode: rule.mode, sample_bytes: rule.sample_bytes }, Some(rule)));
         let default = Tracing { mode: DEFAULT_MODE, sample_bytes: DEFAULT_SAMPLE_BYTES };
-        (rules.collect(), how(default, false, None))
+        (rules.collect(), how(default, None))
     }
 
     /// A later change goes before earlier ones of what it is about.
     fn add(&mut self, of: &Scope, change: Change) {
+        let add_to = |one: &mut Change| *one = one.with(change);
         match of {
             Scope::All => {
-                self.of_all.with(change);
-                self.of_rules
-                    .values_mut()
-                    .chain(self.of_processes.values_mut())
-                    .for_each(|one| one.with(change));
+                let others = self.of_rules.values_mut().chain(self.of_processes.values_mut());
+                others.chain([&mut self.of_all]).for_each(|one| *one = one.with(change));
             }
-            Scope::Rule(name) => self.of_rules.entry(name.clone()).or_default().with(change),
-            Scope::Pid(pid) => self.of_processes.entry(*pid).or_default().with(change),
+            Scope::Rule(name) => add_to(self.of_rules.entry(name.clone()).or_default()),
+            Scope::Pid(pid) => add_to(self.of_processes.entry(*pid).or_default()),
         }
     }
 }
@@ -120,7 +102,7 @@ impl Fleet {
         let meant: Vec<u32> = processes.filter(|&pid| self.is_meant(of, pid)).collect();
         self.newcomers.trace_so(hows, other);
         for (&pid, change) in &self.changes.of_processes {
-            self.newcomers.override_tracing(pid, |tracing| change.of(tracing));
+            self.newcomers.override_tracing(pid, *change);
         }
         for &pid in &meant {
             self.newcomers.review(&mut self.session, pid);

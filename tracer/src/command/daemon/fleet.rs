@@ -14,7 +14,7 @@ use super::changes::Changes;
 use super::known::Known;
 use super::sites::TopSites;
 use crate::collect::notices::Notice;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::kernel::memory;
 use crate::mode::Mode;
 use crate::model::Filter;
@@ -23,6 +23,7 @@ use crate::model::node::{Node, NodeTarget, Own, Series, TargetId};
 use crate::model::snapshot::Dimension;
 use crate::model::tally::Tally;
 use crate::options::{Choice, TraceOptions, UsageError};
+use crate::target::kubernetes::Pods;
 use crate::target::policy::Policy;
 
 /// Of the time that a look takes: the next one waits so many times longer, so that looking takes 2 % of a processor at most,
@@ -40,6 +41,9 @@ pub(super) struct Fleet {
     /// What was said by hand since the configuration was read.
     pub(super) changes: Changes,
     pub(super) known: Known,
+    pods: Pods,
+    /// What pods say and cannot mean.
+    pod_notes: Vec<String>,
     ledger: Ledger,
     top_sites: TopSites,
     started_at: jiff::Timestamp,
@@ -55,6 +59,7 @@ impl Fleet {
     pub(super) fn open(
         config: Config,
         listen: SocketAddr,
+        pods: Pods,
         events: &mut Events,
         messages: &Messages,
     ) -> Result<Self, Failure> {
@@ -65,7 +70,7 @@ impl Fleet {
         session.calibrate_all();
         let changes = Changes::default();
         let (hows, other) = changes.hows(&config);
-        let newcomers = Newcomers::new(policy(&config), hows, other).reviewing();
+        let newcomers = Newcomers::new(policy(&config, &pods), hows, other).reviewing();
         let now = jiff::Timestamp::now();
         let mut fleet = Self {
             session,
@@ -73,7 +78,9 @@ impl Fleet {
             options,
             listen,
             changes,
-            known: Known::new(&config),
+            known: Known::new(&config, pods.clone()),
+            pods,
+            pod_notes: Vec::new(),
             ledger: Ledger::new(limits(&config)),
             top_sites: TopSites::default(),
             started_at: now,
@@ -86,8 +93,9 @@ impl Fleet {
         };
         if fleet.newcomers.is_open() {
             fleet.newcomers.scan(&mut fleet.session);
-            let attached = fleet.newcomers.admit_all(&mut fleet.session, events, messages);
-            fleet.know(&attached);
+            let known = &mut fleet.known;
+            let mut meet = |id, rule| known.meet(id, rule);
+            fleet.newcomers.admit_all(&mut fleet.session, events, messages, &mut meet);
             fleet.session.begin_all();
             fleet.session.watch_all_mappings();
         } else {
@@ -137,19 +145,18 @@ impl Fleet {
         self.newcomers.look(&mut self.session, self.config.interval);
     }
 
-    /// Attaches to who has come.
-    pub(super) fn admit(&mut self, events: &mut Events, messages: &Messages) {
-        let attached = self.newcomers.round(&mut self.session, events, messages);
-        self.know(&attached);
+    /// Pods have come, gone, or become others.
+    pub(super) fn pods_changed(&mut self) {
+        let changed = self.pods.take_changed();
+        self.known.pods_changed(&changed);
+        self.newcomers.pods_changed(&mut self.session, &changed);
+        self.pod_notes = pod_notes(&self.pods);
     }
 
-    /// Reads what tells the labels of who was attached to just now: some live for milliseconds.
-    fn know(&mut self, pids: &[u32]) {
-        for &pid in pids {
-            if let Some(id) = self.session.id_of(pid) {
-                self.known.meet(id, self.newcomers.rule_of(pid));
-            }
-        }
+    /// Attaches to who has come.
+    pub(super) fn admit(&mut self, events: &mut Events, messages: &Messages) {
+        let mut meet = |id, rule| self.known.meet(id, rule);
+        self.newcomers.round(&mut self.session, events, messages, &mut meet);
     }
 
     /// Another configuration, if it is one; else the old one stays, and that is said.
@@ -179,7 +186,7 @@ impl Fleet {
             let name = old.get(rule)?;
             self.config.rules.iter().position(|rule| rule.name == *name)
         };
-        self.newcomers.change(&mut self.session, policy(&self.config), (hows, other), renumbered);
+        self.newcomers.change(&mut self.session, policy(&self.config, &self.pods), (hows, other), renumbered);
         self.config_loaded_at = now;
         self.config_error = None;
     }
@@ -239,6 +246,7 @@ impl Fleet {
         Entry {
             rule,
             labels,
+            pod: self.known.pod(tally.id),
             sample_bytes: standing.tracing.sample_bytes,
             memory_limit: self.known.memory_limit(tally.id),
             counted_seconds: self.known.seconds_since_met(tally.id),
@@ -261,8 +269,9 @@ impl Fleet {
             config_is_good: self.config_error.is_none(),
             config_loaded_at: self.config_loaded_at,
             config_error: self.config_error.clone(),
+            pods: self.pods.standing(),
             look_seconds: self.look.as_secs_f64(),
-            notes: self.session.notes(),
+            notes: [self.session.notes(), self.pod_notes.clone()].concat(),
         }
     }
 
@@ -273,8 +282,22 @@ impl Fleet {
     }
 }
 
-fn policy(config: &Config) -> Policy {
-    Policy::first_of(config.rules.iter().map(|rule| rule.select.clone()))
+fn policy(config: &Config, pods: &Pods) -> Policy {
+    Policy::first_of(config.rules.iter().map(|rule| rule.select.clone())).with_pods(pods.clone())
+}
+
+/// The first of them; a Deployment with a wrong word has it in every pod.
+fn pod_notes(pods: &Pods) -> Vec<String> {
+    const MOST: usize = 20;
+    let table = pods.table();
+    let mut notes: Vec<String> = table.pods().flat_map(|pod| config::marks(pod).wrong).collect();
+    notes.sort();
+    let more = notes.len().saturating_sub(MOST);
+    notes.truncate(MOST);
+    if more > 0 {
+        notes.push(format!("{more} more settings of pods mean nothing"));
+    }
+    notes
 }
 
 fn limits(config: &Config) -> Limits {
@@ -286,7 +309,7 @@ fn trace_options(config: &Config) -> TraceOptions {
     TraceOptions {
         // What no rule says goes by `How`; this is for the size of the maps, and for the document's head.
         mode: Mode::Live,
-        sample_bytes: crate::config::DEFAULT_SAMPLE_BYTES,
+        sample_bytes: config::DEFAULT_SAMPLE_BYTES,
         duration: None,
         interval: config.interval,
         top: 0,

@@ -1,13 +1,14 @@
 //! What is known of each process beside its numbers: its labels, its memory limit, since when it is counted in.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
-use crate::model::node::TargetId;
+use crate::model::node::{PodName, TargetId};
 use crate::model::tally::Tally;
-use crate::target::cgroup::{self, Hierarchies};
+use crate::target::cgroup::{self, Container, Hierarchies};
+use crate::target::kubernetes::{Place, Pods};
 use crate::target::labels::{Facts, LabelRules, LabelSet};
 use crate::target::policy::Rule;
 
@@ -25,6 +26,7 @@ pub(super) struct Known {
     labels: BTreeMap<String, String>,
     hierarchies: Hierarchies,
     processes: HashMap<TargetId, Met>,
+    pods: Pods,
     /// Of processes that are wanted and cannot be traced.
     refused: HashMap<u32, LabelSet>,
 }
@@ -33,6 +35,8 @@ pub(super) struct Known {
 #[derive(Debug)]
 struct Met {
     facts: Facts,
+    /// Its container, to find its pod by.
+    container: Option<Container>,
     /// The facts are of another program.
     has_executed: bool,
     /// The rule that wants it, or wanted it last.
@@ -46,12 +50,13 @@ struct Met {
 
 impl Known {
     /// Nobody yet.
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, pods: Pods) -> Self {
         Self {
             rules: config.label_rules.clone(),
             labels: config.labels.clone(),
             hierarchies: Hierarchies::mounted(),
             processes: HashMap::new(),
+            pods,
             refused: HashMap::new(),
         }
     }
@@ -63,21 +68,26 @@ impl Known {
         if self.rules != config.label_rules {
             self.rules = config.label_rules.clone();
             for (id, met) in &mut self.processes {
-                met.facts = Facts::read(id.pid, &self.rules);
+                met.read(id.pid, &self.rules, &self.pods);
             }
         }
     }
 
     /// A process that was attached to just now, by this rule.
     pub(super) fn meet(&mut self, id: TargetId, rule: Option<Rule>) {
-        self.processes.entry(id).or_insert_with(|| Met {
-            facts: Facts::read(id.pid, &self.rules),
-            has_executed: false,
-            rule,
-            labelled: None,
-            since: Instant::now(),
-            limit: None,
-            limit_read: None,
+        self.processes.entry(id).or_insert_with(|| {
+            let mut met = Met {
+                facts: Facts::default(),
+                container: None,
+                has_executed: false,
+                rule,
+                labelled: None,
+                since: Instant::now(),
+                limit: None,
+                limit_read: None,
+            };
+            met.read(id.pid, &self.rules, &self.pods);
+            met
         });
     }
 
@@ -98,7 +108,7 @@ impl Known {
         if !tally.has_ended {
             met.rule = rule;
             if std::mem::take(&mut met.has_executed) {
-                met.facts = Facts::read(tally.id.pid, &self.rules);
+                met.read(tally.id.pid, &self.rules, &self.pods);
             }
         }
         let (name, given) = rule_of(config, met.rule);
@@ -110,7 +120,8 @@ impl Known {
     pub(super) fn labels_of_pid(&mut self, pid: u32, rule: Option<Rule>, config: &Config) -> LabelSet {
         let read = || {
             let (_, given) = rule_of(config, rule);
-            self.rules.apply(&all(given, &self.labels), &Facts::read(pid, &self.rules))
+            let place = self.pods.place(pid);
+            self.rules.apply(&all(given, &self.labels), &Facts { place, ..Facts::read(pid, &self.rules) })
         };
         self.refused.entry(pid).or_insert_with(read).clone()
     }
@@ -126,6 +137,28 @@ impl Known {
         if let Some(met) = self.processes.get_mut(&id) {
             met.has_executed = true;
         }
+    }
+
+    /// The pods are others: labels are made of them anew.
+    pub(super) fn pods_changed(&mut self, pids: &BTreeSet<u32>) {
+        self.refused.retain(|pid, _| !pids.contains(pid));
+        for (_, met) in self.processes.iter_mut().filter(|(id, _)| pids.contains(&id.pid)) {
+            met.find(&self.pods);
+        }
+    }
+
+    /// The pod of a process.
+    pub(super) fn pod(&self, id: TargetId) -> Option<PodName> {
+        let found = self.processes.get(&id)?.facts.place.pod()?;
+        let container = found.container();
+        Some(PodName {
+            namespace: found.pod.namespace.as_str().into(),
+            name: found.pod.name.as_str().into(),
+            container: container.map(|container| container.name.as_str().into()),
+            image: container.map(|container| container.image.as_str().into()),
+            owner: format!("{}/{}", found.workload.kind, found.workload.name).into(),
+            labels: found.pod.labels.clone(),
+        })
     }
 
     /// The memory limit of a process's control group, and which group that is.
@@ -147,6 +180,24 @@ impl Known {
     pub(super) fn keep(&mut self, ids: impl Iterator<Item = TargetId>) {
         let ids: HashSet<TargetId> = ids.collect();
         self.processes.retain(|id, _| ids.contains(id));
+    }
+}
+
+impl Met {
+    /// Reads what the rules look at, as the process is now.
+    fn read(&mut self, pid: u32, rules: &LabelRules, pods: &Pods) {
+        // What has ended keeps what is known of it.
+        if std::fs::read_link(format!("/proc/{pid}/exe")).is_err() {
+            return;
+        }
+        self.facts = Facts::read(pid, rules);
+        self.container = cgroup::id_of(pid);
+        self.find(pods);
+    }
+
+    fn find(&mut self, pods: &Pods) {
+        let container = self.container.as_ref();
+        self.facts.place = container.map_or(Place::Outside, |container| pods.place_of(container));
     }
 }
 

@@ -86,9 +86,13 @@ fn label(snapshot: &mut Snapshot, id: TargetId, node: &Node) {
     }
 }
 
-/// The labels of a process that are known.
+/// The labels of a process that are known, and its pod, which no series has.
 fn labels_of(target: &NodeTarget) -> BTreeMap<String, String> {
-    let known = target.labels.pairs().into_iter().filter(|(_, value)| !value.is_empty());
+    let pod = target.pod.as_ref();
+    let of_pod = pod.map(|pod| ("pod", &*pod.name)).into_iter();
+    let of_container = pod.and_then(|pod| Some(("container", &**pod.container.as_ref()?)));
+    let all = target.labels.pairs().into_iter().chain(of_pod).chain(of_container);
+    let known = all.filter(|(_, value)| !value.is_empty());
     known.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use procfs::process::Process;
 use tracer_ebpf::abi::MAX_FRAMES;
 
 use super::Check;
@@ -20,30 +21,67 @@ pub(super) fn checks() -> (Vec<Check>, bool) {
         found: format!("{} {}", uname.release().to_string_lossy(), uname.machine().to_string_lossy()),
         help: (uname.machine().to_bytes() != b"x86_64").then(|| "only x86-64 can be traced yet".to_owned()),
     };
-    let privileges = match preflight::check_privileges() {
-        Ok(()) => works("privileges", "all that is needed".to_owned()),
-        Err(reason) => fails("privileges", reason, "run as root"),
-    };
+    let privileges = preflight::check_privileges();
+    let is_privileged = privileges.is_ok();
     let multi = preflight::uprobe_multi();
     let kind = if multi.is_ok() { Kind::Multi } else { Kind::Perf };
     let multi = match multi {
         Ok(()) => works("uprobe_multi", "one link holds all probes of a kind".to_owned()),
-        Err(reason) => {
-            fails("uprobe_multi", reason, "perf-event uprobes are used instead: detaching takes longer")
-        }
+        Err(reason) if !is_privileged => fails("uprobe_multi", reason, "see the lines above"),
+        Err(reason) => fails(
+            "uprobe_multi",
+            reason,
+            "perf-event uprobes are used instead: detaching takes longer, and kernels with the fix of July 2025 want \
+             CAP_SYS_ADMIN for them",
+        ),
     };
     let (alloc, alloc_works) = trial("mode alloc", Mode::Alloc, kind);
-    let (live, _) = trial("mode live", Mode::Live, kind);
-    (vec![kernel, privileges, multi, alloc, live, stacks(), seccomp(kind), btf()], alloc_works)
+    // Before this process has a return probe itself: in a container it is under a filter too.
+    let (seccomp, is_live_safe) = seccomp(kind);
+    let live = match is_live_safe || !is_filtered() {
+        true => trial("mode live", Mode::Live, kind).0,
+        false => fails(
+            "mode live",
+            "not tried: this process is under a system call filter".to_owned(),
+            "see below",
+        ),
+    };
+    let checks = [kernel].into_iter().chain(self::privileges(privileges));
+    (checks.chain([multi, alloc, live, stacks(is_privileged), seccomp, btf()]).collect(), alloc_works)
+}
+
+/// The privileges that everything needs, and what is missing of the others.
+fn privileges(checked: Result<(), String>) -> Vec<Check> {
+    const NAME: &str = "privileges";
+    let needed = match checked {
+        Ok(()) => works(NAME, "all that is needed".to_owned()),
+        Err(reason) => Check { name: NAME, works: false, found: reason, help: None },
+    };
+    let missing = preflight::restrictions().into_iter();
+    [needed]
+        .into_iter()
+        .chain(missing.map(|found| Check { name: NAME, works: false, found, help: None }))
+        .collect()
+}
+
+/// Whether the system calls of this process are filtered.
+fn is_filtered() -> bool {
+    let status = Process::myself().and_then(|process| process.status());
+    status.is_ok_and(|status| status.seccomp == Some(2))
 }
 
 /// How stacks are walked here.
-fn stacks() -> Check {
+fn stacks(is_privileged: bool) -> Check {
     let found = format!(
         "by unwind tables, {MAX_FRAMES} frames at most (x86-64; tracer has them for no other machine yet)"
     );
     if preflight::has_bpf_loop() {
         return works("stacks", found);
+    }
+    if !is_privileged {
+        let found =
+            format!("{found}; whether this kernel has bpf_loop cannot be asked without the privileges");
+        return fails("stacks", found, "see the lines above");
     }
     let found = format!("{found}; this kernel has no bpf_loop (Linux 5.17)");
     fails(
@@ -116,16 +154,20 @@ fn try_out(load: &LoadOptions, mode: Mode) -> Result<calibrate::Calibration, Str
     calibrate::measure(&mut kernel, mode, unwinding.as_ref()).map_err(|failure| failure.to_string())
 }
 
-fn seccomp(kind: Kind) -> Check {
+/// Whether a return probe kills what is under a filter, and whether it is known that it does not.
+fn seccomp(kind: Kind) -> (Check, bool) {
     const NAME: &str = "return probes under seccomp";
     match seccomp_trial::return_probe_is_safe(kind) {
-        Ok(true) => works(NAME, "a process under a system call filter survives them".to_owned()),
-        Ok(false) => fails(
-            NAME,
-            "this kernel kills a process under a system call filter at a return probe".to_owned(),
-            "mode alloc is used for such processes; update the kernel (fixed in 6.12.14, 6.13.3, 6.14)",
-        ),
-        Err(error) => fails(NAME, error.to_string(), "mode alloc is safe"),
+        Ok(true) => (works(NAME, "a process under a system call filter survives them".to_owned()), true),
+        Ok(false) => {
+            let check = fails(
+                NAME,
+                "this kernel kills a process under a system call filter at a return probe".to_owned(),
+                "mode alloc is used for such processes; update the kernel (fixed in 6.12.14, 6.13.3, 6.14)",
+            );
+            (check, false)
+        }
+        Err(error) => (fails(NAME, error.to_string(), "mode alloc is safe"), false),
     }
 }
 

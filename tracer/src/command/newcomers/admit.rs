@@ -6,8 +6,9 @@ use super::super::Failure;
 use super::super::events::Events;
 use super::super::messages::Messages;
 use super::super::session::Session;
-use super::{EXECUTED, MAX_WAITING, Newcomer, Newcomers, ROUND, SETTLE, Why};
+use super::{EXECUTED, MAX_WAITING, Newcomer, Newcomers, ROUND, SETTLE, UNWANTED, Why};
 use crate::mode::Tracing;
+use crate::model::node::TargetId;
 use crate::target::Target;
 use crate::target::policy::{Examined, Rule};
 
@@ -19,6 +20,9 @@ const BUDGET: Duration = Duration::from_millis(25);
 /// Why processes wait.
 const FULL: &str = "255 images are traced at a time: more processes are wanted, and wait";
 
+/// Is told of each process that will be attached to, and by which rule.
+pub(in crate::command) type Meet<'a> = dyn FnMut(TargetId, Option<Rule>) + 'a;
+
 impl Newcomers {
     /// Attaches to those who were there before, and says to whom; they do not count yet.
     pub(in crate::command) fn admit_all(
@@ -26,11 +30,12 @@ impl Newcomers {
         session: &mut Session,
         events: &mut Events,
         messages: &Messages,
+        meet: &mut Meet<'_>,
     ) -> Vec<u32> {
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         let admitted = waiting.filter_map(|(pid, newcomer)| {
             let newcomer = Newcomer { is_old: true, ..newcomer };
-            self.admit(session, pid, newcomer, events, messages).then_some(pid)
+            self.admit(session, pid, newcomer, events, messages, meet).then_some(pid)
         });
         admitted.collect()
     }
@@ -41,6 +46,7 @@ impl Newcomers {
         session: &mut Session,
         events: &mut Events,
         messages: &Messages,
+        meet: &mut Meet<'_>,
     ) -> Vec<u32> {
         let begin = Instant::now();
         let mut attached = Vec::new();
@@ -56,7 +62,7 @@ impl Newcomers {
                 break;
             }
             let Some(newcomer) = self.waiting.remove(&pid) else { continue };
-            if self.admit(session, pid, newcomer, events, messages) {
+            if self.admit(session, pid, newcomer, events, messages, meet) {
                 session.begin(pid);
                 messages.detail(&format!("counting in process {pid}"));
                 session.watch_mappings(pid);
@@ -78,6 +84,7 @@ impl Newcomers {
         newcomer: Newcomer,
         events: &mut Events,
         messages: &Messages,
+        meet: &mut Meet<'_>,
     ) -> bool {
         let why = newcomer.why;
         self.refused.remove(&pid);
@@ -89,6 +96,12 @@ impl Newcomers {
         let failure = match self.policy.examine(pid, why == Why::Child) {
             Examined::Wanted(target, rule) => {
                 wanted_by = rule.or(newcomer.inherited);
+                if rule.is_none() && !self.inherits(pid, wanted_by) {
+                    self.forget(session, pid, UNWANTED);
+                    return false;
+                }
+                // What it is called is read before: some live for milliseconds.
+                meet(TargetId { pid, start_time: target.start_time }, wanted_by);
                 match attach(session, target, self.tracing_of(pid, wanted_by), events) {
                     Ok(()) => {
                         self.admitted(pid, why, wanted_by);

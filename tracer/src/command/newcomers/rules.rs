@@ -1,8 +1,11 @@
 //! Which rule each process is traced by, and what becomes of them when the rules change.
 
-use super::{Newcomers, Why};
+use std::collections::BTreeSet;
+
+use super::{Newcomers, UNWANTED, Why};
 use crate::command::session::Session;
-use crate::mode::Tracing;
+use crate::config;
+use crate::mode::{Change, Tracing};
 use crate::target::policy::{Examined, Policy, Rule};
 
 /// How what a rule wants is traced.
@@ -10,6 +13,10 @@ use crate::target::policy::{Examined, Policy, Rule};
 pub(in crate::command) struct How {
     /// `None`: as the session does.
     pub(in crate::command) tracing: Option<Tracing>,
+    /// What a process's pod says of it comes before that.
+    pub(in crate::command) pod_settings: bool,
+    /// And this before both.
+    pub(in crate::command) by_hand: Change,
     /// Its children too.
     pub(in crate::command) follow_forks: bool,
 }
@@ -68,10 +75,8 @@ impl Newcomers {
     }
 
     /// Traces one process in another way than its rule says.
-    pub(in crate::command) fn override_tracing(&mut self, pid: u32, change: impl Fn(Tracing) -> Tracing) {
-        if let Some(tracing) = self.how(self.rule_of(pid)).tracing {
-            self.overrides.insert(pid, change(tracing));
-        }
+    pub(in crate::command) fn override_tracing(&mut self, pid: u32, change: Change) {
+        self.overrides.insert(pid, change);
     }
 
     /// Traces a process whatever the rules say.
@@ -88,19 +93,48 @@ impl Newcomers {
 
     /// How a process is traced.
     pub(super) fn tracing_of(&self, pid: u32, rule: Option<Rule>) -> Option<Tracing> {
-        self.overrides.get(&pid).copied().or(self.how(rule).tracing)
+        let how = self.how(rule);
+        let mut tracing = how.tracing?;
+        if how.pod_settings
+            && let Some(found) = self.policy.place(pid).pod()
+        {
+            tracing = config::marks(&found.pod).of(tracing);
+        }
+        let of_process = self.overrides.get(&pid).copied().unwrap_or_default();
+        Some(of_process.of(how.by_hand.of(tracing)))
+    }
+
+    /// The pods of these processes have become known, or others.
+    pub(in crate::command) fn pods_changed(&mut self, session: &mut Session, pids: &BTreeSet<u32>) {
+        for &pid in pids {
+            if session.is_traced(pid) {
+                self.review(session, pid);
+            } else if self.is_open() && !self.waiting.contains_key(&pid) {
+                // What could not be traced may be unwanted now, or wanted in another way.
+                self.refused.remove(&pid);
+                self.wait_for(session, pid, Why::Perhaps, None, true);
+            }
+        }
+    }
+
+    /// Whether a child stays what its parent is: its pod must still be such as the rule wants it.
+    pub(super) fn inherits(&self, pid: u32, rule: Option<Rule>) -> bool {
+        rule.is_none_or(|rule| self.policy.pod_fits(rule, pid))
     }
 
     /// Holds a process that is traced against the rules again.
     pub(in crate::command) fn review(&mut self, session: &mut Session, pid: u32) {
         let is_child = self.children.contains(&pid);
         let rule = match self.policy.examine(pid, is_child) {
-            Examined::Wanted(_, rule) => rule.or(self.rule_of(pid).filter(|_| is_child)),
-            Examined::Unwanted => return self.forget(session, pid, "is not wanted any more"),
+            Examined::Wanted(_, rule) => {
+                let inherited = self.rule_of(pid).filter(|_| is_child);
+                rule.or(inherited.filter(|&rule| self.inherits(pid, Some(rule))))
+            }
+            Examined::Unwanted => return self.forget(session, pid, UNWANTED),
             Examined::Gone | Examined::Never(_) | Examined::Refused(_) => return,
         };
         if is_child && rule.is_none() {
-            return self.forget(session, pid, "is not wanted any more");
+            return self.forget(session, pid, UNWANTED);
         }
         self.rules.insert(pid, rule);
         let Some(tracing) = self.tracing_of(pid, rule) else { return };

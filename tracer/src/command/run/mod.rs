@@ -94,7 +94,7 @@ fn follow(
     hold::before_exec(session, command)?;
     let since = Instant::now();
     let mut pace = Pace::new(LOOK);
-    let how = How { tracing: None, follow_forks: options.follow_forks };
+    let how = How { follow_forks: options.follow_forks, ..How::default() };
     let mut newcomers = Newcomers::new(Policy::default(), Vec::new(), how);
     let mut loads = Loads::default();
     let mut has_started = false;
@@ -136,7 +136,7 @@ fn follow(
             Event::Notice(Notice::Loaded { tgid }) => loads.changed(session, tgid),
             Event::Tables => session.take_tables(),
             // The terminal is CMD's.
-            Event::Asked | Event::Wish(_) | Event::Tick => {}
+            Event::Asked | Event::Pods | Event::Wish(_) | Event::Tick => {}
         }
         if !is_over && pace.is_due() {
             pace.took(session.drain());
@@ -147,7 +147,7 @@ fn follow(
         }
         if !is_over {
             loads.catch_up(session);
-            newcomers.round(session, events, messages);
+            newcomers.round(session, events, messages, &mut |_, _| {});
         }
     }
 }

@@ -9,6 +9,7 @@ use super::planned::{Outcome, PlanCache, Planned};
 use crate::allocator::{Allocator, Role};
 use crate::command::Failure;
 use crate::kernel::attach::{EntryPoint, Kind, Points, ReturnEntry};
+use crate::kernel::preflight;
 use crate::mode::Mode;
 use crate::model::{ProbedFunction, snapshot};
 use crate::options::Choice;
@@ -51,9 +52,12 @@ pub(crate) fn prepare(
     cache: &mut PlanCache,
 ) -> Result<Found, Failure> {
     let files = choice.files(mappings);
-    let found = look(&files, mappings, choice, mode, pid, cache).map_err(|(path, reason)| {
+    let mut found = look(&files, mappings, choice, mode, pid, cache).map_err(|(path, reason)| {
         Failure::CannotTrace(format!("process {pid} cannot be traced: {path} is {reason}"))
     })?;
+    let unopened = mappings.unopened();
+    let not_looked_at = |(path, reason)| format!("{path} was not looked at for an allocator: {reason}");
+    found.notes.extend(unopened.into_iter().map(not_looked_at));
     if found.objects.is_empty() {
         return Err(nothing_found(pid, choice, files.is_empty(), &found));
     }
@@ -120,7 +124,11 @@ fn nothing_found(pid: u32, choice: &Choice, no_files: bool, found: &Found) -> Fa
     } else {
         format!("it has {}, which was not asked for", found.others.join(", "))
     };
-    let why = match &found.debug_notes[..] {
+    // A file that could not be opened may be one that a capability opens.
+    let missing = if found.notes.is_empty() { Vec::new() } else { preflight::missing() };
+    let missing = missing.iter().map(|capability| format!("{} is missing", capability.name));
+    let notes: Vec<String> = found.debug_notes.iter().chain(&found.notes).cloned().chain(missing).collect();
+    let why = match &notes[..] {
         [] => why,
         notes => format!("{why}; {}", notes.join("; ")),
     };

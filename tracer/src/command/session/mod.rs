@@ -104,7 +104,7 @@ impl Session {
     /// Privileges or kernel features are missing; the message says which and what helps.
     pub fn open(options: &TraceOptions, targets: &[Target], messages: &Messages) -> Result<Self, Failure> {
         preflight::check_privileges().map_err(Failure::CannotTrace)?;
-        let mut notes = Vec::new();
+        let mut notes = preflight::restrictions();
         let kind = choice::kind(options.attach, &mut notes)?;
         let watch_all = options.watch_all;
         let more_may_come = targets.is_empty() || watch_all || options.follow_forks;

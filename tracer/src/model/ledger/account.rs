@@ -66,6 +66,10 @@ impl Account {
         self.is_closed = true;
     }
 
+    pub(super) const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
     pub(super) fn is_shown(&self, now: f64, expire_seconds: f64) -> bool {
         !self.is_closed && now - self.seen_at <= expire_seconds
     }

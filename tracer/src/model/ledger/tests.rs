@@ -201,3 +201,21 @@ fn rates_are_of_the_last_seconds() {
     assert_eq!(rates[10], 100.0);
     assert_eq!(rates[30], 0.0, "ten seconds are forgotten");
 }
+
+#[test]
+fn a_process_that_ended_before_a_promotion_does_not_keep_the_canary_open() {
+    let (canary, stable) = (labels("api", "canary"), labels("api", "stable"));
+    let mut ledger = Ledger::new(LIMITS);
+    let mut ended = entry(2, &canary, 5);
+    ended.tally.has_ended = true;
+    ledger.look(1.0, &[entry(1, &canary, 10), entry(2, &canary, 4)], &[]);
+    ledger.look(2.0, &[entry(1, &canary, 11), ended.clone()], &[]);
+    // The other one is promoted; what has ended is there for one more look, with its old labels and its last numbers.
+    let (_, series) = ledger.look(3.0, &[entry(1, &stable, 12), ended.clone()], &[]);
+    assert_eq!((objects(&series, &canary), objects(&series, &stable)), (None, Some(1)));
+    ended.tally.is_over = true;
+    let (_, series) = ledger.look(4.0, &[entry(1, &stable, 12), ended], &[]);
+    assert_eq!(objects(&series, &canary), None, "it stays closed");
+    let (_, series) = ledger.look(5.0, &[entry(1, &canary, 12)], &[]);
+    assert_eq!(objects(&series, &canary), Some(16), "nothing of it was lost");
+}

@@ -7,9 +7,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::rules::{LabelRules, Source};
+use super::rules::LabelRules;
+use super::source::Source;
 use super::unit::unit_of;
 use crate::target::comm::Comm;
+use crate::target::kubernetes::Place;
 
 /// Bytes of an environment that are looked at: half of what an exec takes by default (`_STK_LIM / 4`, execve(2)).
 const MAX_ENVIRONMENT_BYTES: u64 = 1 << 20;
@@ -29,6 +31,8 @@ pub struct Facts {
     pub exe: Option<String>,
     /// Kernel's short name.
     pub comm: Option<String>,
+    /// Its pod: who knows pods fills it in.
+    pub place: Place,
 }
 
 impl Facts {
@@ -46,7 +50,7 @@ impl Facts {
                 Source::Comm if facts.comm.is_none() => {
                     facts.comm = Comm::of_process(pid).map(|comm| comm.to_string());
                 }
-                Source::Unit | Source::Command | Source::Exe | Source::Comm => {}
+                Source::Unit | Source::Command | Source::Exe | Source::Comm | Source::Pod(_) => {}
             }
         }
         if !wanted.is_empty() {
@@ -127,8 +131,9 @@ mod tests {
     }
 
     fn rules(sources: &[Source]) -> LabelRules {
-        let rule =
-            |source: &Source| LabelRule::new(NAMES[1], source.clone(), None, None).expect("it is a rule");
+        let rule = |source: &Source| {
+            LabelRule::new(NAMES[1], Some(source.clone()), None, None).expect("it is a rule")
+        };
         LabelRules::new(sources.iter().map(rule).collect())
     }
 

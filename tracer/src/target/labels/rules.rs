@@ -6,51 +6,19 @@ use std::sync::Arc;
 use regex::{Captures, Regex};
 
 use super::facts::Facts;
-use super::{LabelSet, NAMES};
-
-/// Characters of a value: what OpenMetrics allows a label set of an exemplar to have, and plenty for a name.
-pub const MAX_VALUE_CHARACTERS: usize = 128;
-
-/// Attributes of a service in one variable: `service.name=shop,service.version=2`, values percent-encoded.
-/// <https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable>
-const OTEL_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
-
-/// What a rule looks at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A variable of the process's environment.
-    Env(String),
-    /// Its unit of systemd.
-    Unit,
-    /// Its command line.
-    Command,
-    /// The base name of its program.
-    Exe,
-    /// The kernel's short name of it.
-    Comm,
-}
-
-impl Source {
-    /// Its name in a configuration.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Env(_) => "env",
-            Self::Unit => "unit",
-            Self::Command => "command",
-            Self::Exe => "exe",
-            Self::Comm => "comm",
-        }
-    }
-}
+use super::source::{Source, Where};
+use super::text::{clean, percent_decoded, unknown_group};
+use super::{LabelSet, NAMES, built_in, kubernetes};
 
 /// One rule for one label.
 #[derive(Clone, Debug)]
 pub struct LabelRule {
     /// Which label, of [`NAMES`].
     pub name: &'static str,
-    /// What it looks at.
-    pub from: Source,
+    /// Where it holds; `None`: everywhere.
+    pub place: Option<Where>,
+    /// What it looks at; `None`: at nothing, it always gives its value.
+    pub from: Option<Source>,
     /// What must be found in it.
     pub pattern: Option<Regex>,
     /// What is made of it: `$1` is the first group.
@@ -60,54 +28,66 @@ pub struct LabelRule {
 impl PartialEq for LabelRule {
     fn eq(&self, other: &Self) -> bool {
         let pattern = |rule: &Self| rule.pattern.as_ref().map(ToString::to_string);
-        (self.name, &self.from, &self.value, pattern(self))
-            == (other.name, &other.from, &other.value, pattern(other))
+        (self.name, self.place, &self.from, &self.value, pattern(self))
+            == (other.name, other.place, &other.from, &other.value, pattern(other))
     }
 }
 
 impl Eq for LabelRule {}
 
 impl LabelRule {
-    /// A rule whose `value` and `pattern` fit each other.
+    /// A rule that holds everywhere, and whose parts fit each other.
     ///
     /// # Errors
     ///
     /// They do not, and why.
     pub fn new(
         name: &'static str,
-        from: Source,
+        from: Option<Source>,
         pattern: Option<Regex>,
         value: Option<String>,
     ) -> Result<Self, String> {
-        match (&pattern, &value) {
-            (None, Some(_)) => return Err("value needs a match; match = '.*' takes any text".to_owned()),
-            (Some(pattern), Some(value)) => {
-                if let Some(unknown) = groups(value).find(|group| !has_group(pattern, group)) {
+        match (&from, &pattern, &value) {
+            (None, Some(_), _) => return Err("match needs from: what is it to be found in?".to_owned()),
+            (None, None, None) => return Err("it has no from, and needs one".to_owned()),
+            (Some(_), None, Some(_)) => {
+                return Err("value needs a match; match = '.*' takes any text".to_owned());
+            }
+            (Some(_), Some(pattern), Some(value)) => {
+                if let Some(unknown) = unknown_group(value, pattern) {
                     return Err(format!("value names the group ${unknown}, which match has not"));
                 }
             }
-            (_, None) => {}
+            (None, None, Some(_)) | (Some(_), _, None) => {}
         }
-        Ok(Self { name, from, pattern, value })
+        Ok(Self { name, place: None, from, pattern, value })
+    }
+
+    /// Whether it asks for pods.
+    #[must_use]
+    pub const fn is_of_pods(&self) -> bool {
+        self.place.is_some() || matches!(self.from, Some(Source::Pod(_)))
     }
 
     /// The value that it gives, if any: an empty one is none.
     fn apply(&self, facts: &Facts) -> Option<String> {
-        let text = match &self.from {
-            Source::Env(key) => facts.environment.get(key),
-            Source::Unit => facts.unit.as_ref(),
-            Source::Command => facts.command.as_ref(),
-            Source::Exe => facts.exe.as_ref(),
-            Source::Comm => facts.comm.as_ref(),
-        }?;
-        let mut value = match &self.pattern {
-            None => text.clone(),
-            Some(pattern) => self.of_match(&pattern.captures(text)?, text),
-        };
-        if matches!(&self.from, Source::Env(key) if key == OTEL_ATTRIBUTES) {
-            value = percent_decoded(&value);
+        if self.place.is_some_and(|place| place != Where::of(&facts.place)) {
+            return None;
         }
+        let value = match &self.from {
+            None => self.value.clone()?,
+            Some(from) => self.of_text(from, from.text(facts)?)?,
+        };
         Some(clean(&value)).filter(|value| !value.is_empty())
+    }
+
+    fn of_text(&self, from: &Source, text: String) -> Option<String> {
+        let value = match &self.pattern {
+            None => text,
+            Some(pattern) => self.of_match(&pattern.captures(&text)?, &text),
+        };
+        let is_encoded = matches!(from, Source::Env(key) if key == built_in::OTEL_ATTRIBUTES);
+        Some(if is_encoded { percent_decoded(&value) } else { value })
     }
 
     fn of_match(&self, found: &Captures<'_>, text: &str) -> String {
@@ -135,9 +115,19 @@ impl LabelRules {
 
     /// These rules, and those that are built in for the labels that none of these is for.
     #[must_use]
-    pub fn or_built_in(mut rules: Vec<LabelRule>) -> Self {
-        let has_rules = |name| rules.iter().any(|rule| rule.name == name);
-        let missing: Vec<_> = built_in().filter(|rule| !has_rules(rule.name)).collect();
+    pub fn or_built_in(rules: Vec<LabelRule>) -> Self {
+        Self::or(rules, built_in::rules())
+    }
+
+    /// The same where pods are known. `canary_keys` are labels of pods that may say which side of a rollout one is on.
+    #[must_use]
+    pub fn or_built_in_of_pods(rules: Vec<LabelRule>, canary_keys: &[String]) -> Self {
+        Self::or(rules, kubernetes::rules(canary_keys))
+    }
+
+    fn or(mut rules: Vec<LabelRule>, built_in: Vec<LabelRule>) -> Self {
+        let has_rules = |name| rules.iter().any(|rule: &LabelRule| rule.name == name);
+        let missing: Vec<_> = built_in.into_iter().filter(|rule| !has_rules(rule.name)).collect();
         rules.extend(missing);
         Self::new(rules)
     }
@@ -150,7 +140,7 @@ impl LabelRules {
 
     /// What they look at.
     pub(super) fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.0.iter().map(|rule| &rule.from)
+        self.0.iter().filter_map(|rule| rule.from.as_ref())
     }
 
     /// The labels of a process: those that are given, the first of `given` before the second, then those that the rules make. A
@@ -166,81 +156,6 @@ impl LabelRules {
         let [namespace, service, version, canary_group, workload] = NAMES.map(value);
         LabelSet { namespace, service, version, canary_group, workload }
     }
-}
-
-/// The rules that are there without a configuration. A unit is a service of that name, without its instance; `user@1000.service`
-/// is everything that a user runs, so it matches without a group and gives nothing.
-fn built_in() -> impl Iterator<Item = LabelRule> {
-    let env = |key: &str| Source::Env(key.to_owned());
-    let attribute = |key: &str| Some(format!(r"(?:^|,)\s*{}\s*=([^,]*)", regex::escape(key)));
-    let [namespace, service, version, canary_group, _] = NAMES;
-    let rules = [
-        (namespace, env(OTEL_ATTRIBUTES), attribute("service.namespace")),
-        (service, env("OTEL_SERVICE_NAME"), None),
-        (service, env(OTEL_ATTRIBUTES), attribute("service.name")),
-        (service, Source::Unit, Some(r"^user@|^([^@]+)(?:@.*)?\.service$".to_owned())),
-        (service, Source::Exe, None),
-        (version, env(OTEL_ATTRIBUTES), attribute("service.version")),
-        (canary_group, env("TRACER_CANARY_GROUP"), None),
-    ];
-    rules.into_iter().filter_map(|(name, from, pattern)| {
-        let pattern = pattern.map(|text| Regex::new(&text)).transpose().ok()?;
-        LabelRule::new(name, from, pattern, None).ok()
-    })
-}
-
-/// The groups that a template names, as [`Captures::expand`] reads it.
-fn groups(template: &str) -> impl Iterator<Item = &str> {
-    let mut rest = template;
-    std::iter::from_fn(move || {
-        loop {
-            rest = &rest[rest.find('$')? + 1..];
-            if let Some(after) = rest.strip_prefix('$') {
-                rest = after;
-                continue;
-            }
-            let name = match rest.strip_prefix('{') {
-                Some(inside) => inside.split_once('}').map_or("", |(name, _)| name),
-                None => {
-                    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-                    &rest[..end.unwrap_or(rest.len())]
-                }
-            };
-            if !name.is_empty() {
-                return Some(name);
-            }
-        }
-    })
-}
-
-fn has_group(pattern: &Regex, name: &str) -> bool {
-    match name.parse::<usize>() {
-        Ok(number) => number < pattern.captures_len(),
-        Err(_) => pattern.capture_names().flatten().any(|known| known == name),
-    }
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let code =
-            after.get(..2).filter(|_| byte == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        let code = code.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        let decoded = code.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(decoded.unwrap_or(byte));
-        rest = if decoded.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// A value as it may be exported: short, and without what a terminal or a parser would obey. Names with two underscores before
-/// them are the daemon's own (`__other__`).
-fn clean(text: &str) -> String {
-    let text = text.trim();
-    let text = if text.starts_with("__") { text.trim_start_matches('_') } else { text };
-    let characters = text.chars().take(MAX_VALUE_CHARACTERS);
-    characters.map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use super::Escaped;
 use crate::model::node::Own;
+use crate::target::kubernetes::Standing;
 use crate::units::{Bytes, Count};
 use crate::view::words;
 
@@ -22,6 +23,9 @@ pub(super) fn write(own: &Own, out: &mut dyn Write) -> io::Result<()> {
             Count(own.series_suppressed)
         )?;
     }
+    if let Some(pods) = &own.pods {
+        of_pods(pods, out)?;
+    }
     for note in &own.notes {
         writeln!(out, "<p>{}</p>", Escaped(note))?;
     }
@@ -34,6 +38,21 @@ pub(super) fn write(own: &Own, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// How well pods are known.
+fn of_pods(pods: &Standing, out: &mut dyn Write) -> io::Result<()> {
+    let class = if pods.is_synced { "faint" } else { "bad" };
+    let unknown = if pods.is_synced { "" } else { "Pods were never listed: their labels are unknown. " };
+    writeln!(
+        out,
+        "<p class=\"{class}\">{unknown}{} pods · {} containers wait for their pod · {} ended without one · {} errors of \
+         the Kubernetes API</p>",
+        Count(pods.pods),
+        Count(pods.waiting),
+        Count(pods.unresolved),
+        Count(pods.watch_errors)
+    )
 }
 
 fn counts(

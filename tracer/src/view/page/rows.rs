@@ -64,7 +64,14 @@ fn row(target: &NodeTarget, out: &mut dyn Write) -> io::Result<()> {
 
 fn links(target: &NodeTarget) -> String {
     let id = target.id;
-    let mut links = String::from("flame");
+    let mut links = String::new();
+    if let Some(pod) = &target.pod {
+        let container = pod.container.as_deref().unwrap_or("?");
+        // A `String` takes everything.
+        let _ =
+            write!(links, "pod {}/{} {} · ", Escaped(&pod.namespace), Escaped(&pod.name), Escaped(container));
+    }
+    links.push_str("flame");
     for dimension in dimensions(target.mode) {
         let name = dimension.name();
         // A `String` takes everything.

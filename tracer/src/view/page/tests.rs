@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::mode::Mode;
-use crate::model::node::{AllocatorCounts, NodeTarget, Own, Series, TargetId};
+use crate::model::node::{AllocatorCounts, NodeTarget, Own, PodName, Series, TargetId};
+use crate::target::kubernetes::Standing;
 use crate::target::labels::LabelSet;
 
 const HOSTILE: &str = "<script>alert('&\"')</script>\u{1b}[2J";
@@ -27,6 +28,12 @@ fn node(text: &str) -> Node {
         exe: text.to_owned(),
         rule: text.to_owned(),
         labels: labels.clone(),
+        pod: Some(PodName {
+            namespace: text.into(),
+            name: text.into(),
+            container: Some(text.into()),
+            ..PodName::default()
+        }),
         mode: Mode::Live,
         sample_bytes: 512 << 10,
         alloc_bytes_per_second: 1_258_291.0,
@@ -55,6 +62,7 @@ fn node(text: &str) -> Node {
             notes: vec![text.to_owned()],
             config_error: Some(text.to_owned()),
             series_suppressed: 3,
+            pods: Some(Standing { pods: 110, waiting: 2, ..Standing::default() }),
             ..Own::default()
         },
     }
@@ -66,9 +74,9 @@ fn texts_of_targets_are_harmless() {
     assert!(!page.contains("<script"), "{page}");
     assert!(!page.contains("alert('"), "{page}");
     assert!(!page.contains('\u{1b}'), "{page}");
-    // As often as it was given: four texts of each process, four labels of each set, four sentences.
+    // As often as it was given: four texts and three of the pod of each process, four labels of each set, four sentences.
     let shown = "&lt;script&gt;alert(&#39;&amp;&quot;&#39;)&lt;/script&gt;\u{fffd}[2J";
-    assert_eq!(page.matches(shown).count(), 2 * 3 + 3 * 4 + 4);
+    assert_eq!(page.matches(shown).count(), 2 * 6 + 3 * 4 + 4);
 }
 
 #[test]
@@ -87,6 +95,9 @@ fn a_process_has_its_numbers_and_links() {
         "since 2026-03-04T02:00:00Z",
         "a map was full",
         "3 label sets",
+        "pod shop/shop shop",
+        "Pods were never listed",
+        "110 pods · 2 containers wait",
         "5.00 MiB",
     ] {
         assert!(page.contains(expect), "{expect} in {page}");

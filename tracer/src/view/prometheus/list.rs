@@ -1,7 +1,8 @@
 //! The one list of all metrics: name, meaning, and where the numbers come from. `docs/metrics.md` is made of it.
 
 use super::page::Page;
-use crate::model::node::{AllocatorCounts, Series, SiteSeries};
+use super::points::{attach_failures, by_allocator, by_map, by_site, of_pods};
+use crate::model::node::Series;
 use crate::target::labels;
 
 /// A metric family.
@@ -294,6 +295,36 @@ pub const METRICS: &[Metric] = &[
         "HTTP requests and connections that were refused, by reason.",
     ),
     metric(
+        "tracer_kube_watch_errors_total",
+        Truth::Exact,
+        Source::Own(|page| Some(of_pods(page, |pods| pods.watch_errors).unwrap_or(Value::Integer(0)))),
+        "Requests to the Kubernetes API that failed, and watches that broke.",
+    ),
+    metric(
+        "tracer_kube_synced",
+        Truth::Exact,
+        Source::Own(|page| of_pods(page, |pods| u64::from(pods.is_synced))),
+        "1 if the pods of the node were listed once; before, their labels are `unknown`.",
+    ),
+    metric(
+        "tracer_kube_pods",
+        Truth::Exact,
+        Source::Own(|page| of_pods(page, |pods| pods.pods)),
+        "Pods of the node that are known, also those that are gone since a short time.",
+    ),
+    metric(
+        "tracer_kube_containers_waiting",
+        Truth::Exact,
+        Source::Own(|page| of_pods(page, |pods| pods.waiting)),
+        "Containers with processes that were looked at, of which no pod is known yet.",
+    ),
+    metric(
+        "tracer_kube_containers_unresolved_total",
+        Truth::Exact,
+        Source::Own(|page| of_pods(page, |pods| pods.unresolved)),
+        "Containers whose processes ended before a pod was known.",
+    ),
+    metric(
         "tracer_build_info",
         Truth::Exact,
         Source::OwnBy("version", |_| vec![(env!("CARGO_PKG_VERSION"), Value::Integer(1))]),
@@ -342,42 +373,6 @@ pub const METRICS: &[Metric] = &[
         "Threads of the daemon.",
     ),
 ];
-
-/// Reasons with a series of their own.
-const REASONS_MAX: usize = 50;
-/// Stands for the other reasons.
-const OTHER_REASON: &str = "other";
-
-fn by_allocator(series: &Series, count: fn(&AllocatorCounts) -> Option<u64>) -> Points<'_> {
-    let points = series.allocators.iter();
-    points.filter_map(|(name, counts)| Some((name.as_str(), Value::Integer(count(counts)?)))).collect()
-}
-
-fn by_site(series: &Series, bytes: fn(&SiteSeries) -> Option<u64>) -> Points<'_> {
-    let points = series.sites.iter();
-    points.filter_map(|site| Some((site.site.as_str(), Value::Integer(bytes(site)?)))).collect()
-}
-
-fn by_map(page: &Page, entries: fn((u64, u64)) -> u64) -> Points<'_> {
-    page.own.maps.iter().map(|(&map, &both)| (map, Value::Integer(entries(both)))).collect()
-}
-
-/// The first reasons by name: a new one can only move others to the rest, so no counter goes back.
-fn attach_failures(page: &Page) -> Points<'_> {
-    let mut points = Vec::new();
-    let mut rest = 0;
-    for (reason, &count) in &page.own.attach_failures {
-        if points.len() < REASONS_MAX && reason != OTHER_REASON {
-            points.push((reason.as_str(), Value::Integer(count)));
-        } else {
-            rest += count;
-        }
-    }
-    if rest > 0 {
-        points.push((OTHER_REASON, Value::Integer(rest)));
-    }
-    points
-}
 
 #[cfg(test)]
 mod tests {

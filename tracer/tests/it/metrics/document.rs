@@ -37,7 +37,7 @@ The reader's `Accept` header decides, as Prometheus sends it:
 ## Rules
 
 * Target series are per label set, never per process. Their labels are always all of those below; one that is not known is
-  empty. A pid, a stack, an address is never a label; a function only where sites are asked for, and then the top ones.
+  empty, or `unknown` in a container of which no pod is known. A pid, a stack, an address is never a label; a function only where sites are asked for, and then the top ones.
 * Counters keep what processes that are gone have added, and start again only with the daemon.
 * What is not known is absent, not 0: mode `alloc` knows nothing of frees, so a label set that was never traced in mode
   `live` has no `tracer_inuse_bytes`.
@@ -59,11 +59,6 @@ bucket, whose threshold is 16; those above 16 GiB are in the bucket that ends at
 Its sum is that of `tracer_alloc_bytes_total`, its count that of `tracer_alloc_objects_total`, over all allocators.
 ";
 
-/// What stands below them.
-const TAIL: &str = "
-Not there yet: `tracer_kube_watch_errors_total`. It comes with Kubernetes.
-";
-
 fn document() -> String {
     let mut text = HEAD.to_owned();
     let is_of_target = |labels: &[&str]| labels.starts_with(&labels::NAMES);
@@ -80,7 +75,6 @@ fn document() -> String {
     for metric in METRICS.iter().filter(|metric| !is_of_target(&metric.labels())) {
         text.push_str(&row(metric, 0));
     }
-    text.push_str(TAIL);
     text
 }
 

@@ -1,10 +1,11 @@
 //! Which value each label gets.
 
 use super::*;
+use crate::target::kubernetes::Place;
 
 fn rule(name: &'static str, from: Source, pattern: &str, value: Option<&str>) -> Result<LabelRule, String> {
     let pattern = Some(Regex::new(pattern).expect("it is a pattern"));
-    LabelRule::new(name, from, pattern, value.map(str::to_owned))
+    LabelRule::new(name, Some(from), pattern, value.map(str::to_owned))
 }
 
 fn environment(pairs: &[(&str, &str)]) -> Facts {
@@ -112,27 +113,28 @@ fn a_value_that_does_not_fit_its_match_is_refused() {
     check("a", "$1", "the group $1");
     check("(a)", "$1_b", "the group $1_b");
     assert!(rule("service", Source::Exe, "(?<n>a)(b)", Some("$$9 $0 $1-$2${n} $ {x}")).is_ok());
-    let error = LabelRule::new("service", Source::Exe, None, Some("x".to_owned()));
+    let error = LabelRule::new("service", Some(Source::Exe), None, Some("x".to_owned()));
     assert!(error.is_err_and(|error| error.contains("needs a match")));
 }
 
 #[test]
-fn a_value_is_short_and_has_no_control_characters() {
-    let check = |text: &str, expect: &str| assert_eq!(clean(text), expect);
-    check(&"ü".repeat(200), &"ü".repeat(128));
-    check("a\u{1b}[31m\nb\0", "a\u{fffd}[31m\u{fffd}b\u{fffd}");
-    check("  shop \n", "shop");
-    check("__other__", "other__");
-    check("_shop", "_shop");
-}
-
-#[test]
-fn percent_codes_are_decoded_and_what_is_none_stays() {
-    let check = |text, expect: &str| assert_eq!(percent_decoded(text), expect);
-    check("a%20b%2Cc", "a b,c");
-    check("%C3%BC", "ü");
-    check("100%", "100%");
-    check("%2", "%2");
-    check("%zz%+1", "%zz%+1");
-    check("%ff", "\u{fffd}");
+fn a_rule_that_looks_at_nothing_gives_its_value_and_one_for_a_place_only_there() {
+    let fixed = LabelRule::new("version", None, None, Some("none".to_owned())).expect("it is a rule");
+    let rules = LabelRules::new(vec![
+        rule("version", Source::Exe, "^api-(.*)$", None).expect("it is a rule"),
+        LabelRule { place: Some(Where::UnknownPod), value: Some("unknown".to_owned()), ..fixed.clone() },
+        fixed,
+    ]);
+    let check = |exe: &str, place: Place, expect: &str| {
+        let facts = Facts { exe: Some(exe.to_owned()), place, ..Facts::default() };
+        assert_eq!(&*rules.apply(&[], &facts).version, expect, "{facts:?}");
+    };
+    check("api-2", Place::Outside, "2");
+    check("api-2", Place::Unknown, "2");
+    check("api", Place::Outside, "none");
+    check("api", Place::Unknown, "unknown");
+    let error = LabelRule::new("version", None, Some(Regex::new("x").expect("a pattern")), None);
+    assert!(error.is_err_and(|error| error.contains("match needs from")));
+    let error = LabelRule::new("version", None, None, None);
+    assert!(error.is_err_and(|error| error.contains("it has no from, and needs one")));
 }
