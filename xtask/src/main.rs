@@ -5,11 +5,13 @@ mod allocators;
 mod bench;
 mod build;
 mod demo;
+mod image;
 mod install;
 mod lint;
 mod pictures;
 mod process;
 mod program;
+mod python;
 mod record;
 mod services;
 mod setup;
@@ -90,6 +92,12 @@ const TASKS: &[Task] = &[
         "[--root DIR]",
         "program, man page and completions to DIR (/usr/local)",
         install::task,
+    ),
+    Task::new(
+        "image",
+        "--root DIR [--program FILE]",
+        "the content of the container image, in an empty folder",
+        image::task,
     ),
     Task::new("help", "", "this list", help),
 ];

@@ -12,6 +12,7 @@ use lexopt::{Arg, Parser};
 
 use crate::{
     process::{on_path, output, privileged, run, say, shown, stream},
+    python,
     services::Silence,
     toolchain::{self, BpfToolchain, DEBIAN_LLVM, DEBIAN_PACKAGES, DEBIAN_RUSTC},
 };
@@ -48,6 +49,7 @@ const TEST_PACKAGES: &[&str] = &[
     "prometheus",
     "prometheus-alertmanager",
     "python3",
+    "python3-venv",
     "redis-server",
     "redis-tools",
     "sqlite3",
@@ -111,7 +113,8 @@ pub(crate) fn task(mut args: Parser) -> Result<()> {
 
 /// Gets whatever is missing; quick and silent when nothing is.
 pub(crate) fn prepare(purpose: For) -> Result<()> {
-    if BpfToolchain::found().is_some() && missing_program_packages(purpose).is_empty() {
+    let has_python = purpose != For::Testing || python::is_ready();
+    if has_python && BpfToolchain::found().is_some() && missing_program_packages(purpose).is_empty() {
         return Ok(());
     }
     let _lock = lock(&toolchain::target_dir())?;
@@ -140,6 +143,9 @@ pub(crate) fn prepare(purpose: For) -> Result<()> {
                  library sources are not what they should be; is another package's rustc in its place?"
             );
         }
+    }
+    if purpose == For::Testing {
+        python::prepare();
     }
     Ok(())
 }
