@@ -23,6 +23,8 @@ mod groups;
 mod harness;
 mod inspect;
 mod interrupted;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod limits;
 mod live;
 mod namespaces;

@@ -72,6 +72,17 @@ impl Daemon {
         Self { child, folder, port }
     }
 
+    /// One that was started in another way, with a configuration written by [`Self::prepare`].
+    pub(crate) fn of(child: Child, folder: TempDir, port: u16) -> Self {
+        Self { child, folder, port }
+    }
+
+    /// Writes the configuration of a daemon, and gives a log for what it says.
+    pub(crate) fn prepare(folder: &TempDir, port: u16, config: &str) -> File {
+        fs::write(folder.path().join("tracer.toml"), whole(folder, port, config)).expect("a configuration");
+        File::create(folder.path().join("log")).expect("a log")
+    }
+
     /// Ends it as nothing can be caught, before it could remove anything.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");
@@ -162,6 +173,11 @@ impl Daemon {
 
     pub(crate) fn signal(&self, signal: Signal) {
         send(self.pid(), signal);
+    }
+
+    /// Waits for its own end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait_for(&mut self.child)
     }
 
     /// Ends it as a service manager does, and waits.

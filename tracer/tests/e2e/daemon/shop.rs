@@ -54,6 +54,11 @@ impl Market {
         Shop::start(&self.program(2), 2, "canary")
     }
 
+    /// A canary that does what stable does: it is the same program.
+    pub(crate) fn good_canary(&self) -> Shop {
+        Shop::start(&self.program(1), 3, "canary")
+    }
+
     /// What the daemon is told: the canary closely, the stable ones less so.
     pub(crate) fn rules(&self) -> String {
         self.rules_for("live")
@@ -96,24 +101,42 @@ impl Shop {
 
     /// Begins to ask it for pages, one after the other.
     pub(crate) fn load(&mut self) {
-        let (port, is_over) = (self.port, Arc::clone(&self.is_over));
-        let answer = http::get(port, "/").expect("the shop answers");
-        assert_eq!(answer.status, 200, "{}", answer.body);
+        self.load_evenly(&[]);
+    }
+
+    /// Begins to ask it and others for pages in turn, so that each gets as many requests, whoever else is busy. Its client so
+    /// far ends.
+    pub(crate) fn load_evenly(&mut self, others: &[&Self]) {
+        self.end_client();
+        let ports: Vec<u16> = others.iter().map(|shop| shop.port).chain([self.port]).collect();
+        for &port in &ports {
+            let answer = http::get(port, "/").expect("the shop answers");
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        }
+        self.is_over = Arc::default();
+        let is_over = Arc::clone(&self.is_over);
         self.client = Some(thread::spawn(move || {
-            while !is_over.load(Ordering::Relaxed) {
+            for &port in ports.iter().cycle() {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
                 // An error: it has ended.
                 drop(http::get(port, "/catalog"));
                 thread::sleep(PAUSE);
             }
         }));
     }
-}
 
-impl Drop for Shop {
-    fn drop(&mut self) {
+    fn end_client(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
         if let Some(client) = self.client.take() {
             drop(client.join());
         }
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.end_client();
     }
 }

@@ -1,8 +1,6 @@
 //! A canary that allocates more and leaks, told to somebody by real parts: the daemon, Prometheus with the rules as they are
 //! (in seconds instead of minutes), Alertmanager, a webhook. While that goes on, the dashboard's queries are asked.
 
-use std::fs;
-use std::path::Path;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -10,6 +8,7 @@ use tempfile::TempDir;
 
 use super::dashboard;
 use super::driver::Daemon;
+use super::rules_in_seconds::prometheus_config;
 use super::shop::{Market, Shop};
 use crate::fixtures;
 use crate::groups::Group;
@@ -18,20 +17,6 @@ use crate::servers::alertmanager::Alertmanager;
 use crate::servers::prometheus::Prometheus;
 use crate::servers::webhook::Webhook;
 
-const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/prometheus");
-/// What takes minutes and hours, and how long it takes here.
-const SHORTER: [(&str, &str); 10] = [
-    ("[5m]", "[10s]"),
-    ("[30m]", "[10s]"),
-    ("[1h]", "[60s]"),
-    ("offset 30m", "offset 10s"),
-    ("offset 1h", "offset 20s"),
-    ("for: 10m", "for: 3s"),
-    ("for: 30m", "for: 3s"),
-    ("for: 15m", "for: 3s"),
-    ("for: 5m", "for: 3s"),
-    ("0.5 * 1800", "0.5 * 10"),
-];
 /// As much as nothing here reaches.
 const MEMORY_LIMIT: u64 = 4 << 30;
 
@@ -193,26 +178,4 @@ impl Clock {
     fn lap(&mut self, what: &str) {
         println!("{:.1} s: {what}", self.0.elapsed().as_secs_f64());
     }
-}
-
-/// The example's, for these ports and in seconds.
-fn prometheus_config(folder: &Path, daemon: u16, alertmanager: u16) -> String {
-    let rules = folder.join("alerts.yaml");
-    let mut text = fs::read_to_string(format!("{DEPLOY}/alerts.yaml")).expect("the rules");
-    for (long, short) in SHORTER {
-        assert!(text.contains(long), "the rules have {long}");
-        text = text.replace(long, short);
-    }
-    fs::write(&rules, text).expect("rules");
-    let mut config = fs::read_to_string(format!("{DEPLOY}/prometheus.yml")).expect("the example");
-    for (of_example, here) in [
-        ("interval: 15s", "interval: 1s".to_owned()),
-        ("- alerts.yaml", format!("- {}", rules.display())),
-        ("127.0.0.1:9093", format!("127.0.0.1:{alertmanager}")),
-        ("127.0.0.1:9464", format!("127.0.0.1:{daemon}")),
-    ] {
-        assert!(config.contains(of_example), "the example has {of_example}");
-        config = config.replace(of_example, &here);
-    }
-    config
 }

@@ -5,6 +5,8 @@
 pub(crate) mod alertmanager;
 pub(crate) mod browser;
 pub(crate) mod http;
+#[cfg(feature = "kubernetes")]
+pub(crate) mod kubernetes;
 pub(crate) mod prometheus;
 pub(crate) mod webhook;
 
@@ -109,7 +111,7 @@ pub(crate) fn free_port() -> u16 {
 
 /// Looks until there is something to see.
 #[track_caller]
-fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(seen) = look() {
