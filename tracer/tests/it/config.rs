@@ -7,7 +7,7 @@ use std::process::Command;
 fn print_config(args: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
     command.args(["daemon", "--print-config"]).args(args);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TRACER_")) {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TRACER_") || name == "NODE_NAME") {
         command.env_remove(name);
     }
     let output =
@@ -113,4 +113,49 @@ fn a_wrong_configuration_is_refused_with_everything_that_is_wrong() {
     let (code, _, stderr) = print_config(&["--config", "/nowhere/tracer.toml"], &[]);
     assert_eq!(code, Some(2));
     assert!(stderr.starts_with("tracer: /nowhere/tracer.toml: failed to read it: No such file"), "{stderr}");
+}
+
+/// A configuration of the program as it is on a node, in a folder that goes with it.
+fn on_a_node(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("tracer.toml");
+    std::fs::write(&file, text).expect("a file");
+    (folder, file)
+}
+
+const PODS: &str = "[kubernetes]\nkeep = \"1m\"\n[[target]]\nopted_in = true\nnamespace = [\"shop\", \"tills\"]\nowner = \
+                    \"Deployment/api\"\npod_label = \"app=api,!legacy\"\n";
+
+/// Check every built-in rule for labels of pods, in its order.
+#[cfg(feature = "kubernetes")]
+#[test]
+fn on_a_node_of_kubernetes_everything_about_pods_is_printed() {
+    let (_folder, file) = on_a_node(PODS);
+    let text = printed(&["--config", path(&file)], &[("NODE_NAME", "node-1")]);
+    insta::assert_snapshot!("kubernetes", text);
+    let (_folder, again) = on_a_node(&text);
+    assert_eq!(values(&printed(&["--config", path(&again)], &[])), values(&text));
+}
+
+#[cfg(feature = "kubernetes")]
+#[test]
+fn a_node_without_a_name_is_refused_with_what_to_do() {
+    let (_folder, file) = on_a_node(PODS);
+    for variables in [&[][..], &[("NODE_NAME", "")]] {
+        let (code, stdout, stderr) = print_config(&["--config", path(&file)], variables);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""));
+        let expect = "tracer.toml:1:2: kubernetes: it has no node, and there is no variable NODE_NAME: set that by the \
+                      downward API of the pod (valueFrom: {fieldRef: {fieldPath: spec.nodeName}}), or give node\n";
+        assert!(stderr.ends_with(expect), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
+
+#[cfg(not(feature = "kubernetes"))]
+#[test]
+fn a_program_that_was_built_without_kubernetes_says_so() {
+    let (_folder, file) = on_a_node(PODS);
+    let (code, _, stderr) = print_config(&["--config", path(&file)], &[("NODE_NAME", "node-1")]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("it was built without the cargo feature kubernetes"), "{stderr}");
 }

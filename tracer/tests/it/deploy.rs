@@ -1,12 +1,22 @@
 //! What `deploy/` holds for other programs: each file read as its reader would, by its reader where that is here.
 
+mod capabilities;
+mod container;
+mod custom;
 mod dashboard;
+mod gates;
+mod helm;
+mod kubernetes;
+mod objects;
+mod rollouts;
 mod rules;
+mod schemas;
+mod tools;
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use tools::promtool;
 
 /// The metrics of the daemon, without what is said of every process.
 const METRICS: [&str; 36] = [
@@ -57,23 +67,6 @@ fn repository() -> PathBuf {
 fn read(path: &str) -> String {
     let path = repository().join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Runs promtool, which must be content; `SKIP` if it is not there.
-#[track_caller]
-fn promtool(test: &str, arguments: &[&str]) {
-    match Command::new("promtool").args(arguments).current_dir(repository()).output() {
-        Ok(output) => {
-            let said = [output.stdout, output.stderr].concat();
-            assert!(output.status.success(), "promtool {arguments:?}: {}", String::from_utf8_lossy(&said));
-        }
-        Err(error) => {
-            let line =
-                format!("\nSKIP {test}: there is no promtool: {error}; `cargo xtask setup --test` gets it\n");
-            // Past the test runner's capture, so that it is always seen.
-            std::io::stdout().write_all(line.as_bytes()).expect("stdout is open");
-        }
-    }
 }
 
 /// Names of metrics and of recorded series in an expression.

@@ -4,6 +4,6 @@
 mod control;
 mod hostile;
 mod profiles;
-mod rig;
+pub(crate) mod rig;
 mod routes;
 mod tls;
