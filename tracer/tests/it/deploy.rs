@@ -1,6 +1,5 @@
 //! What `deploy/` holds for other programs: each file read as its reader would, by its reader where that is here.
 
-mod capabilities;
 mod container;
 mod custom;
 mod dashboard;

@@ -130,9 +130,7 @@ impl Fleet {
     pub(super) fn noticed(&mut self, notice: Notice, loads: &mut Loads) {
         match notice {
             Notice::Exec { tgid, comm } => {
-                if let Some(id) = self.session.id_of(tgid) {
-                    self.known.executed(id);
-                }
+                self.known.executed(tgid);
                 self.newcomers.executed(&mut self.session, tgid, comm);
             }
             Notice::Fork { parent, child } => self.newcomers.forked(&mut self.session, parent, child),

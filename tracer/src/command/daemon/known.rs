@@ -73,7 +73,7 @@ impl Known {
         }
     }
 
-    /// A process that was attached to just now, by this rule.
+    /// A process that is about to be attached to, by this rule.
     pub(super) fn meet(&mut self, id: TargetId, rule: Option<Rule>) {
         self.processes.entry(id).or_insert_with(|| {
             let mut met = Met {
@@ -133,8 +133,8 @@ impl Known {
     }
 
     /// A process has executed a program, maybe the same one in another environment.
-    pub(super) fn executed(&mut self, id: TargetId) {
-        if let Some(met) = self.processes.get_mut(&id) {
+    pub(super) fn executed(&mut self, pid: u32) {
+        for (_, met) in self.processes.iter_mut().filter(|(id, _)| id.pid == pid) {
             met.has_executed = true;
         }
     }

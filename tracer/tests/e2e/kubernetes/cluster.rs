@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::fixtures::fixture;
 use crate::groups::Group;
@@ -77,14 +78,22 @@ impl Lodging {
     }
 }
 
-/// A container's id: 64 hex digits made of a number.
-pub(crate) fn id(number: u32) -> String {
-    format!("{number:064x}")
+/// Tests so far: daemons see the processes of tests beside theirs, which must be in other containers.
+static TESTS: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    /// Every test has a thread of its own.
+    static TEST: u32 = TESTS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// A pod's uid made of a number.
+/// A container's id: 64 hex digits made of a number, this test's own.
+pub(crate) fn id(number: u32) -> String {
+    format!("{:08x}{:08x}{number:048x}", std::process::id(), TEST.with(|&test| test))
+}
+
+/// A pod's uid made of a number, this test's own.
 pub(crate) fn uid(number: u32) -> String {
-    format!("{number:08x}-0000-4000-8000-000000000000")
+    format!("{number:08x}-{:04x}-4000-8000-{:012x}", TEST.with(|&test| test), std::process::id())
 }
 
 /// The uid of a pod.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tracer::kernel::preflight;
 
-use super::capabilities::CAPABILITIES;
 use super::objects::{FOLDER, built, components, find, name, of_file, parsed, text, with};
 use super::schemas::assert_valid;
 use super::{read, repository};
@@ -14,6 +14,11 @@ use crate::serve::rig::{Rig, options};
 /// The daemon's pod.
 pub(super) fn pod(objects: &[Value]) -> &Value {
     &find(objects, "DaemonSet/tracer")["spec"]["template"]["spec"]
+}
+
+/// What the program uses, as a manifest names them; who tries it out with that few reads the same list.
+fn capabilities() -> [&'static str; 5] {
+    preflight::CAPABILITIES.each_ref().map(|capability| capability.name.trim_start_matches("CAP_"))
 }
 
 fn container(objects: &[Value]) -> &Value {
@@ -108,7 +113,7 @@ fn the_pod_has_exactly_the_privileges_it_needs() {
             "privileged": false,
             "allowPrivilegeEscalation": false,
             "readOnlyRootFilesystem": true,
-            "capabilities": { "drop": ["ALL"], "add": CAPABILITIES },
+            "capabilities": { "drop": ["ALL"], "add": capabilities() },
         })
     );
     assert_eq!(
@@ -145,7 +150,7 @@ fn the_service_has_the_same_capabilities() {
     let unit = read("deploy/systemd/tracer.service");
     let line = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).expect("a set");
     let set: BTreeSet<_> = line.split(' ').map(|name| name.trim_start_matches("CAP_")).collect();
-    assert!(CAPABILITIES.iter().all(|name| set.contains(name)), "{line}");
+    assert!(capabilities().iter().all(|name| set.contains(name)), "{line}");
 }
 
 /// Check that nobody may ask for more than pods, and for rollouts where they are judged.
@@ -176,7 +181,7 @@ fn the_role_reads_pods_and_nothing_else() {
 fn older_kernels_and_clusters_get_what_they_need() {
     let test = "older_kernels_and_clusters_get_what_they_need";
     let Some(kernels) = with(test, &["kernels-before-6.6"]) else { return };
-    let mut expect = CAPABILITIES.to_vec();
+    let mut expect = capabilities().to_vec();
     expect.push("SYS_ADMIN");
     assert_eq!(container(&kernels)["securityContext"]["capabilities"]["add"], json!(expect));
     let Some(clusters) = with(test, &["apparmor-annotation"]) else { return };
