@@ -24,34 +24,31 @@ const FULL: &str = "255 images are traced at a time: more processes are wanted, 
 pub(in crate::command) type Meet<'a> = dyn FnMut(TargetId, Option<Rule>) + 'a;
 
 impl Newcomers {
-    /// Attaches to those who were there before, and says to whom; they do not count yet.
+    /// Attaches to those who were there before; they do not count yet.
     pub(in crate::command) fn admit_all(
         &mut self,
         session: &mut Session,
         events: &mut Events,
         messages: &Messages,
         meet: &mut Meet<'_>,
-    ) -> Vec<u32> {
-        let waiting = std::mem::take(&mut self.waiting).into_iter();
-        let admitted = waiting.filter_map(|(pid, newcomer)| {
+    ) {
+        for (pid, newcomer) in std::mem::take(&mut self.waiting) {
             let newcomer = Newcomer { is_old: true, ..newcomer };
-            self.admit(session, pid, newcomer, events, messages, meet).then_some(pid)
-        });
-        admitted.collect()
+            self.admit(session, pid, newcomer, events, messages, meet);
+        }
     }
 
-    /// Attaches to those that are ready, for a short time at most, and says to whom.
+    /// Attaches to those that are ready, for a short time at most.
     pub(in crate::command) fn round(
         &mut self,
         session: &mut Session,
         events: &mut Events,
         messages: &Messages,
         meet: &mut Meet<'_>,
-    ) -> Vec<u32> {
+    ) {
         let begin = Instant::now();
-        let mut attached = Vec::new();
         if self.waiting.is_empty() || self.last_round.is_some_and(|last| last.elapsed() < ROUND) {
-            return attached;
+            return;
         }
         let due: Vec<u32> =
             self.waiting.iter().filter(|(_, waiting)| waiting.due <= begin).map(|(&pid, _)| pid).collect();
@@ -66,14 +63,12 @@ impl Newcomers {
                 session.begin(pid);
                 messages.detail(&format!("counting in process {pid}"));
                 session.watch_mappings(pid);
-                attached.push(pid);
             }
             if begin.elapsed() > BUDGET {
                 break;
             }
         }
         self.last_round = Some(Instant::now());
-        attached
     }
 
     /// Whether it is traced now.

@@ -39,9 +39,6 @@ pub struct Standing {
     pub watch_errors: u64,
 }
 
-/// Containers without a pod that are remembered; more than a node has.
-const MAX_WAITING: usize = 4096;
-
 impl Pods {
     /// None is known yet; `wake` is called, in the watcher's thread, when that has changed.
     #[must_use]
@@ -86,10 +83,8 @@ impl Pods {
         let Some(inner) = &self.0 else { return Place::Outside };
         let place = self.table().find(container);
         if place == Place::Unknown {
-            let mut waiting = locked(&inner.waiting);
-            if waiting.len() < MAX_WAITING && !waiting.contains_key(&container.id) {
-                waiting.insert(container.id.clone(), container.clone());
-            }
+            // Those that have ended are taken out every few seconds.
+            locked(&inner.waiting).entry(container.id.clone()).or_insert_with(|| container.clone());
         }
         place
     }

@@ -61,12 +61,17 @@ fn two_containers_of_a_pod_are_told_apart_by_their_images() {
     assert_eq!(labels_of(&second), ["shop", "api", "v1.30.1", "stable", "api"]);
     assert_eq!(first["pod"]["owner"], "Deployment/api");
     assert_eq!(first["pod"]["image"], "registry.local:5000/shop/api:1.2.3");
+    // What the one that came later did before it was attached to was not seen.
+    wait_looks(&daemon, 2);
+    let objects_of = |version| daemon.metric("tracer_alloc_objects_total", &[("version", version)]);
+    let (seen, [before, ..]) = (objects_of("v1.30.1").unwrap_or(0.0), sums(&[proxy.tally()], Mode::Live));
     api.work(2);
     proxy.work(3);
     assert_shows(&daemon, &[("version", "1.2.3")], &expected(&[api.tally()], Mode::Live));
-    let [objects, ..] = sums(&[proxy.tally()], Mode::Live);
-    assert!(objects > 0.0);
-    wait_looks(&daemon, 2);
+    let [after, ..] = sums(&[proxy.tally()], Mode::Live);
+    assert!(after > before, "it worked");
+    let objects = vec![("tracer_alloc_objects_total", Some(seen + after - before))];
+    assert_shows(&daemon, &[("version", "v1.30.1")], &objects);
     let processes = vec![("tracer_target_processes", Some(2.0))];
     assert_shows(&daemon, &[("namespace", "shop"), ("service", "api")], &processes);
     watcher.stop();
