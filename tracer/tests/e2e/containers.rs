@@ -7,6 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::copies::copy_program;
 use crate::fixtures::fixture;
 use crate::harness::{Tracer, kernel_or_skip, skip};
 use crate::inspect::{breakpoints_of, descendants_of};
@@ -25,7 +26,7 @@ impl Jail {
         let put = |from: &Path, to: &Path| {
             let to = root.path().join(to.strip_prefix("/").expect("an absolute path"));
             fs::create_dir_all(to.parent().expect("a directory")).expect("a directory");
-            fs::copy(from, &to).expect("a copy");
+            copy_program(from, &to);
             to
         };
         let output = Command::new("ldd").arg(program).output().expect("ldd is part of libc");

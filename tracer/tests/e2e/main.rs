@@ -11,6 +11,7 @@ mod bad_objects;
 mod chains;
 mod compare;
 mod containers;
+mod copies;
 mod crowd;
 mod daemon;
 mod damage;

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tracer::model::snapshot::Mode;
 
 use crate::compare::{Seen, Truth, assert_exact};
+use crate::copies::copy_program;
 use crate::fixtures::fixture;
 use crate::harness::{Target, Tracer, kernel_or_skip, skip};
 use crate::inspect::descendants_of;
@@ -61,14 +62,14 @@ fn odd_root() -> TempDir {
     let libraries = root.path().join("odd/libraries");
     fs::create_dir_all(&libraries).expect("a directory");
     let program = fixture("truth");
-    fs::copy(&program, root.path().join("odd/program")).expect("a copy of the program");
+    copy_program(&program, &root.path().join("odd/program"));
     let output = Command::new("ldd").arg(&program).output().expect("ldd is part of libc");
     for word in
         String::from_utf8_lossy(&output.stdout).split_whitespace().filter(|word| word.starts_with('/'))
     {
         let library = Path::new(word);
         let copy = libraries.join(library.file_name().expect("a file"));
-        fs::copy(library, &copy).expect("a copy of a library");
+        copy_program(library, &copy);
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("our own file");
     }
     root
@@ -111,7 +112,7 @@ fn process_whose_file_was_deleted_is_traced() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let copy = directory.path().join("truth");
-    fs::copy(fixture("truth"), &copy).expect("a copy of the program");
+    copy_program(&fixture("truth"), &copy);
     let options = ["--rounds", "3", "--stacks", "32", "--leave-every", "3", "--wait-start", "--wait-end"];
     let mut target = Target::start(&copy, &options);
     fs::remove_file(&copy).expect("our own file");

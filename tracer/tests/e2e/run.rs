@@ -6,6 +6,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::compare::assert_named_sites;
+use crate::copies::copy_program;
 use crate::fixtures;
 use crate::fixtures::fixture;
 use crate::harness::{Outcome, Tracer, kernel_or_skip, tracer};
@@ -217,7 +218,7 @@ fn set_uid_command_is_not_traced_and_that_is_said() {
     if kernel_or_skip("set_uid_command_is_not_traced_and_that_is_said") {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("set_uid");
-        fs::copy(fixture("echoes"), &path).expect("a copy of the program");
+        copy_program(&fixture("echoes"), &path);
         let owned = Command::new("chown").arg("65534").arg(&path).status().expect("chown is everywhere");
         let marked = Command::new("chmod").arg("4755").arg(&path).status().expect("chmod is everywhere");
         assert!(owned.success() && marked.success(), "the copy is set-uid");

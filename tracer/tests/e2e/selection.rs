@@ -8,6 +8,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use tracer::model::snapshot::Verdict;
 
+use crate::copies::copy_program;
 use crate::fixtures;
 use crate::groups::Group;
 use crate::harness::{Target, eventually, kernel_or_skip, nonzero, skip};
@@ -205,7 +206,7 @@ fn processes_that_all_end_too_soon_are_code_4() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let program = directory.path().join("ends-at-once");
-    fs::copy("/bin/true", &program).expect("a copy");
+    copy_program(Path::new("/bin/true"), &program);
     let tracer = select(&["--comm", "ends-at-once"]);
     wait_message(&tracer, "waiting for the first one");
     for _ in 0..20 {
@@ -299,7 +300,7 @@ fn wanted_process_that_cannot_be_traced_does_not_end_the_run() {
     let program = copy_named(&directory, "some-can-some");
     let untraceable = directory.path().join("cannot").join("some-can-some");
     fs::create_dir(directory.path().join("cannot")).expect("a directory");
-    fs::copy(stripped, &untraceable).expect("a copy");
+    copy_program(&stripped, &untraceable);
     let mut servant = Servant::named(&program);
     let _stranger = Target::start(&untraceable, &["--wait-start"]);
     let mut tracer = select(&["--comm", "some-can-some", "--comm", "kthreadd"]);

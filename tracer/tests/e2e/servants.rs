@@ -1,6 +1,5 @@
 //! Targets that obey commands (`servant.c`), and tracers that find them by themselves.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,6 +7,7 @@ use tempfile::TempDir;
 use tracer::model::snapshot::{Mode, Snapshot, Target as Traced};
 
 use crate::compare::numbers_of;
+use crate::copies::copy_program;
 use crate::fixtures::fixture;
 use crate::harness::{Outcome, Target, Tracer, eventually, tracer};
 use crate::tally::{Tally, differences};
@@ -73,7 +73,7 @@ impl Servant {
 /// A copy of the servant's program by another name.
 pub(crate) fn copy_named(directory: &TempDir, name: &str) -> PathBuf {
     let copy = directory.path().join(name);
-    fs::copy(fixture("servant"), &copy).expect("a copy of a program");
+    copy_program(&fixture("servant"), &copy);
     copy
 }
 

@@ -9,6 +9,7 @@ use super::books::{
     Watcher, assert_shows, profile, resident_bytes, sums, wait_counted_in, wait_gone, wait_row,
 };
 use super::driver::{Daemon, sum_of};
+use crate::copies::copy_program;
 use crate::fixtures::fixture;
 use crate::harness::kernel_or_skip;
 use crate::servants::{Servant, assert_sites_exact, copy_named};
@@ -136,7 +137,7 @@ fn storm_of_processes_that_live_50_ms_leaves_the_daemon_as_it_was() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let short = directory.path().join("lives-50-ms");
-    std::fs::copy(fixture("exits_soon"), &short).expect("a copy");
+    copy_program(&fixture("exits_soon"), &short);
     let mut stays = Servant::named(&copy_named(&directory, "in-the-storm-d"));
     let rule = |comm: &str| {
         format!(

@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use tracer::model::snapshot::{Mode, Snapshot};
@@ -14,6 +15,7 @@ use super::books::{
 use super::counts::{ERRORS, Part, run_skewed};
 use super::driver::Daemon;
 use crate::compare::direct_caller;
+use crate::copies::copy_program;
 use crate::fixtures::fixture;
 use crate::harness::{Target, Tracer, eventually, kernel_or_skip};
 use crate::inspect::breakpoints_of;
@@ -97,7 +99,7 @@ fn rate_that_changes_leaves_every_estimate_right() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let program = directory.path().join("rate-changes");
-    fs::copy(fixture("skewed"), &program).expect("a copy");
+    copy_program(&fixture("skewed"), &program);
     let mut target = Target::start(&program, &["--threads", "2"]);
     let daemon = Daemon::start(&config("rate-changes", Mode::Live, "4KiB"));
     let id = wait_counted_in(&daemon, &[target.pid()]).remove(0);
@@ -267,7 +269,7 @@ fn other_users_are_refused_and_that_is_logged() {
     }
     let directory = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir();
     let program = directory.as_ref().expect("a directory").path().join("tracer");
-    fs::copy(env!("CARGO_BIN_EXE_tracer"), &program).expect("a copy");
+    copy_program(Path::new(env!("CARGO_BIN_EXE_tracer")), &program);
     let daemon = Daemon::start("interval = \"100ms\"\n");
     let socket = daemon.socket();
     let as_nobody = || {

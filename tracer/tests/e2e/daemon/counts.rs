@@ -7,6 +7,7 @@ use super::books::{
     Watcher, assert_shows, count_of, expected, profile, row_of, sums, wait_counted_in, wait_gone, wait_looks,
 };
 use super::driver::{Daemon, sum_of};
+use crate::copies::copy_program;
 use crate::fixtures::fixture;
 use crate::harness::{Target, kernel_or_skip};
 use crate::servants::{Servant, assert_sites_exact, copy_named};
@@ -119,7 +120,7 @@ fn estimates_of_two_processes_are_within_their_error_and_counters_exact() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let program = directory.path().join("skewed-two");
-    std::fs::copy(fixture("skewed"), &program).expect("a copy");
+    copy_program(&fixture("skewed"), &program);
     let mut targets = [(); 2].map(|()| Target::start(&program, &["--threads", "2"]));
     let daemon = Daemon::start(
         "interval = \"100ms\"\n[[target]]\ncomm = \"skewed-two\"\nmode = \"live\"\nsample_bytes = \"2KiB\"\n\

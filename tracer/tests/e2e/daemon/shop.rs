@@ -1,6 +1,5 @@
 //! A service in two versions, under load: what the stories here are about. `canary_group` is told by the environment.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::copies::copy_program;
 use crate::fixtures;
 use crate::groups::Group;
 use crate::harness::Target;
@@ -35,7 +35,7 @@ impl Market {
     pub(crate) fn new() -> Self {
         let market = Self { folder: tempfile::tempdir().expect("a folder") };
         for version in [1, 2] {
-            fs::copy(fixtures::shop(version), market.program(version)).expect("a copy of a program");
+            copy_program(&fixtures::shop(version), &market.program(version));
         }
         market
     }

@@ -9,6 +9,7 @@ use tracer::kernel::preflight::CAPABILITIES;
 
 use super::content;
 use super::groups::PodGroups;
+use crate::copies::copy_program;
 use crate::daemon::driver::Daemon;
 use crate::fixtures::{compile, fixture, source};
 use crate::harness::{Outcome, Tracer};
@@ -52,7 +53,7 @@ pub(super) fn why_not() -> Option<String> {
 fn put(from: &Path, root: &Path, path: &Path) {
     let to = root.join(path.strip_prefix("/").expect("an absolute path"));
     fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
-    fs::copy(from, to).expect("a copy");
+    copy_program(from, &to);
 }
 
 /// What is mounted at `/sys/fs/cgroup` of the daemon.
