@@ -25,6 +25,8 @@ pub mod allocator;
 
 pub mod unwind;
 
+pub mod go;
+
 pub mod probe;
 
 pub mod kernel;
@@ -34,6 +36,8 @@ pub mod collect;
 pub mod symbolize;
 
 pub mod model;
+
+pub mod advise;
 
 pub mod view;
 

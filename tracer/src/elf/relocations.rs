@@ -1,4 +1,5 @@
-//! Which slots of the global offset table the loader fills with the address of which function.
+//! Which slots of the global offset table the loader fills with the address of which function, and which words of the
+//! data with addresses of the object itself.
 //!
 //! From the dynamic section, as the loader reads it: section headers may be gone or lie.
 
@@ -37,6 +38,26 @@ impl Image {
             (!name.is_empty()).then(|| (slot, String::from_utf8_lossy(name).into_owned()))
         };
         slots.into_iter().filter_map(named).collect()
+    }
+
+    /// The words that the loader fills with an address of this object, moved as the object is (`R_X86_64_RELATIVE`): where
+    /// each is, and the address as the file states it, of those that are wanted. What stands there in the file is often 0.
+    #[must_use]
+    pub fn relative_pointers(
+        &self,
+        is_wanted: impl Fn(ElfVaddr, ElfVaddr) -> bool,
+    ) -> Vec<(ElfVaddr, ElfVaddr)> {
+        let mut found = Vec::new();
+        for table in &self.layout.dynamic.relocations {
+            let data = self.read_vaddr(range(table.address, table.size_bytes.min(MAX_RELOCATION_BYTES)));
+            let pointers = data.chunks_exact(RELOCATION_BYTES).filter_map(|relocation| {
+                let is_relative = word(&relocation[8..12]) == u64::from(elf::R_X86_64_RELATIVE.0);
+                let pointer = (ElfVaddr(word(&relocation[..8])), ElfVaddr(word(&relocation[16..])));
+                (is_relative && is_wanted(pointer.0, pointer.1)).then_some(pointer)
+            });
+            found.extend(pointers);
+        }
+        found
     }
 
     /// Address and symbol number of each.
@@ -90,6 +111,26 @@ mod tests {
                 .find(|s| slot.0.checked_sub(s.address.0).is_some_and(|distance| distance < s.memory_bytes));
             assert!(segment.is_some_and(|s| s.writable), "{name} at {:#x}", slot.0);
         }
+    }
+
+    /// Check that a pointer which a real program's loader relocates is one of them, and leads where the program says.
+    #[test]
+    fn pointers_to_an_object_itself_lead_into_it() {
+        let image = Image::open(std::fs::File::open("/proc/self/exe").expect("it runs")).expect("it runs");
+        let is_inside = |at: ElfVaddr| {
+            image
+                .segments()
+                .iter()
+                .any(|s| at.0.checked_sub(s.address.0).is_some_and(|d| d <= s.memory_bytes))
+        };
+        let all = image.relative_pointers(|_, _| true);
+        assert!(!all.is_empty(), "this program is position independent and has tables of functions");
+        for &(place, target) in &all {
+            assert!(is_inside(place) && is_inside(target), "{place} -> {target}");
+        }
+        let (place, target) = all[all.len() / 2];
+        assert_eq!(image.relative_pointers(|at, _| at == place), [(place, target)]);
+        assert!(image.relative_pointers(|_, to| to == target).contains(&(place, target)));
     }
 
     /// Check that libc's calls of its own malloc, which a preloaded one replaces, are among them.

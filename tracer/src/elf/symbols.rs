@@ -132,6 +132,28 @@ impl Image {
         found
     }
 
+    /// Names and addresses of the variables with one of these names, those of `.symtab` first. Only symbols that say they are
+    /// data, or nothing of what they are, are looked at; a name may be there several times.
+    #[must_use]
+    pub fn data_named(&self, names: &[&str]) -> Vec<(String, ElfVaddr)> {
+        let longest = names.iter().map(|name| name.len()).max().unwrap_or(0);
+        let beside = self.beside.iter().map(|(_, image)| image);
+        let mut found = Vec::new();
+        for image in [self].into_iter().chain(beside) {
+            let Some(section) = image.sections().iter().find(|s| s.kind == elf::SHT_SYMTAB.0) else {
+                continue;
+            };
+            let strings = usize::try_from(section.link).ok().and_then(|link| image.sections().get(link));
+            let strings = strings.and_then(|s| image.contents(s)).unwrap_or_default();
+            for entry in image.entries(section).filter_map(|bytes| data(&bytes)) {
+                let name = name_at(&strings, entry.name, longest);
+                let wanted = names.iter().find(|wanted| name == Some(wanted.as_bytes()));
+                found.extend(wanted.map(|name| ((*name).to_owned(), entry.address)));
+            }
+        }
+        found
+    }
+
     fn functions(
         &self,
         entry: impl Fn(&Entry) -> bool,
@@ -222,14 +244,23 @@ impl Entry {
 
 /// A table's entry, if it is a defined function.
 pub(super) fn function(bytes: &[u8]) -> Option<Entry> {
+    defined(bytes, &[elf::STT_FUNC.0, elf::STT_GNU_IFUNC.0])
+}
+
+/// A table's entry, if it is a defined variable.
+fn data(bytes: &[u8]) -> Option<Entry> {
+    defined(bytes, &[elf::STT_OBJECT.0, elf::STT_NOTYPE.0])
+}
+
+/// A table's entry, if it is defined and of such a type.
+fn defined(bytes: &[u8], kinds: &[u8]) -> Option<Entry> {
     let bytes: &[u8; SYMBOL_BYTES] = bytes.try_into().ok()?;
     let word = |at: usize, len: usize| word(&bytes[at..at + len]);
     let (kind, binding) = (bytes[4] & 0xf, bytes[4] >> 4);
     let is_indirect = kind == elf::STT_GNU_IFUNC.0;
-    let is_function = is_indirect || kind == elf::STT_FUNC.0;
     let (section, address) = (word(6, 2), word(8, 8));
     // An undefined symbol may have an address too: that of its PLT entry in a program at a fixed address.
-    if !is_function || section == u64::from(elf::SHN_UNDEF.0) || address == 0 {
+    if !kinds.contains(&kind) || section == u64::from(elf::SHN_UNDEF.0) || address == 0 {
         return None;
     }
     let visibility = bytes[5] & 3;
@@ -263,4 +294,32 @@ pub(super) fn name_at(strings: &[u8], at: usize, longest: usize) -> Option<&[u8]
     let window = &rest[..rest.len().min(longest.saturating_add(1))];
     let end = window.iter().position(|&byte| byte == 0 || byte == b'@')?;
     Some(&rest[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_told_from_functions() {
+        let check = |info: u8, section: u16, address: u64, expect: (bool, bool)| {
+            let mut bytes = vec![1, 0, 0, 0, info, 0];
+            bytes.extend(section.to_le_bytes());
+            bytes.extend(address.to_le_bytes());
+            bytes.extend([8, 0, 0, 0, 0, 0, 0, 0]);
+            assert_eq!(
+                (data(&bytes).is_some(), function(&bytes).is_some()),
+                expect,
+                "{info} {section} {address}"
+            );
+        };
+        check(0x01, 5, 0x1000, (true, false)); // OBJECT, local
+        check(0x11, 5, 0x1000, (true, false)); // OBJECT, global
+        check(0x00, 5, 0x1000, (true, false)); // NOTYPE
+        check(0x02, 5, 0x1000, (false, true)); // FUNC
+        check(0x1a, 5, 0x1000, (false, true)); // IFUNC
+        check(0x06, 5, 0x1000, (false, false)); // TLS
+        check(0x01, 0, 0x1000, (false, false)); // not defined here
+        check(0x01, 5, 0, (false, false));
+    }
 }

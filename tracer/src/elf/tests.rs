@@ -82,7 +82,8 @@ fn other_files_are_refused_by_kind() {
 fn use_everything(image: &Image) {
     let all = ElfVaddr(0)..ElfVaddr(u64::MAX);
     let _ = (image.functions_named(&["malloc", "free"]), image.functions_between(all.clone()));
-    let _ = (image.exported_functions_between(all.clone()), image.read_vaddr(all));
+    let _ =
+        (image.data_named(&["x", ""]), image.exported_functions_between(all.clone()), image.read_vaddr(all));
     let _ = (image.vaddr_to_file_offset(ElfVaddr(TEXT)), image.imported_slots());
     let _ = image.functions_where(|name| name.ends_with('x'));
     for section in image.sections() {
