@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::kernel::seccomp_trial;
+pub use advise::{AdviseArgs, AdviseBy};
 pub use ctl::{CtlArgs, CtlCommand, CtlMode, CtlScope, CtlTarget};
 pub use daemon::DaemonArgs;
 
+mod advise;
 mod ctl;
 mod daemon;
 
@@ -19,7 +21,7 @@ mod daemon;
     version,
     about = "Which call stacks of a live process allocate memory, and which keep it",
     after_help = "Data goes to stdout, messages to stderr. Exit codes: 0 done, 1 failed while running, 2 wrong usage, \
-                  4 target not found, 5 this target or machine cannot be traced.",
+                  3 a threshold or gate failed, 4 target not found, 5 this target or machine cannot be traced.",
     disable_help_subcommand = true
 )]
 pub struct Cli {
@@ -56,6 +58,12 @@ pub enum Command {
     Ctl(CtlArgs),
     /// Show a saved JSON or pprof file
     View(ViewArgs),
+    /// Find allocation patterns that are worth fixing, and say how
+    #[command(
+        after_help = "Rules are asked in order, and each function gets the advice of the first that holds; estimates count \
+                      with the lower end of their interval. docs/advice.md has every rule, its thresholds and its fix."
+    )]
+    Advise(AdviseArgs),
     /// Say what works here, what is missing, what would be probed and why
     Doctor(DoctorArgs),
     /// Print completions for a shell

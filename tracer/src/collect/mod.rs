@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod notices;
+pub mod runtime;
 
 use std::ops::Range;
 

@@ -15,9 +15,11 @@ use super::{Failure, descriptors, output};
 use crate::cli::AttachArgs;
 use crate::collect::notices::Notice;
 use crate::kernel::preflight;
+use crate::model::snapshot::Snapshot;
 use crate::options::{self, Stdout, TraceOptions};
 use crate::target::Target;
 use crate::target::policy::Policy;
+use crate::target::selection::Select;
 use crate::view::words;
 
 /// How often the processes are looked at.
@@ -31,29 +33,9 @@ const LOOK: Duration = Duration::from_millis(100);
 pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
     let select = options::select(&args.select)?;
     let options = TraceOptions { watch_all: !select.is_empty(), ..options::trace(&args.trace, false)? };
-    preflight::check_privileges().map_err(Failure::CannotTrace)?;
-    descriptors::raise();
-    let pids: BTreeSet<u32> = args.select.pids.iter().copied().collect();
-    let targets = pids.into_iter().map(Target::open).collect::<Result<Vec<_>, _>>()?;
     let mut events = Events::new();
-    events.take_signals(Signalled::Stop).map_err(anyhow::Error::from)?;
-    let mut session = Session::open(&options, &targets, messages)?;
-    let how = How { follow_forks: options.follow_forks, ..How::default() };
-    let mut newcomers = Newcomers::new(Policy::any_of(select), vec![how], how);
-    start(&mut session, &options, targets, &mut newcomers, &mut events, messages)?;
-    let mut refresh = Refresh::open(&mut session, &options, &events)?;
-    let followed = follow(&mut session, &options, &mut newcomers, &mut events, &mut refresh, messages);
-    let was_live = refresh.is_live();
-    // A view that has failed loses no report.
-    let closed = refresh.close();
-    followed?;
-    newcomers.give_up(&mut session);
-    if !session.has_counted() {
-        let nobody = || Failure::NotFound("no process matched until tracer was stopped".to_owned());
-        return Err(newcomers.take_refusal().unwrap_or_else(nobody));
-    }
-    session.stop();
-    session.detach();
+    let policy = Policy::any_of(select);
+    let (mut session, was_live, closed) = traced(&args.select.pids, policy, &options, &mut events, messages)?;
     if was_live {
         messages.warn(&words::summary(&session.glance(&options)?));
         if options.outputs.is_empty() {
@@ -70,6 +52,61 @@ pub fn run(args: &AttachArgs, messages: &Messages) -> Result<(), Failure> {
         messages.warn(&format!("wrote {}", output.path.display()));
     }
     closed
+}
+
+/// Traces until it is over, without a view; what was counted.
+///
+/// # Errors
+///
+/// A target is not there or cannot be traced.
+pub(super) fn picture(
+    pids: &[u32],
+    options: &TraceOptions,
+    messages: &Messages,
+) -> Result<Snapshot, Failure> {
+    let mut events = Events::new();
+    let nobody_else = Policy::any_of(Select::default());
+    let (mut session, _, closed) = traced(pids, nobody_else, options, &mut events, messages)?;
+    closed?;
+    session.calibrate();
+    let progress = messages.spinner("reading symbols");
+    let snapshot = session.snapshot(options)?;
+    drop(progress);
+    Ok(snapshot)
+}
+
+/// Traces until it is over: the session, detached; whether there was a live view, and how that ended. A signal to leave at
+/// once is answered as long as the events are there.
+fn traced(
+    pids: &[u32],
+    policy: Policy,
+    options: &TraceOptions,
+    events: &mut Events,
+    messages: &Messages,
+) -> Result<(Session, bool, Result<(), Failure>), Failure> {
+    preflight::check_privileges().map_err(Failure::CannotTrace)?;
+    descriptors::raise();
+    let pids: BTreeSet<u32> = pids.iter().copied().collect();
+    let targets = pids.into_iter().map(Target::open).collect::<Result<Vec<_>, _>>()?;
+    events.take_signals(Signalled::Stop).map_err(anyhow::Error::from)?;
+    let mut session = Session::open(options, &targets, messages)?;
+    let how = How { follow_forks: options.follow_forks, ..How::default() };
+    let mut newcomers = Newcomers::new(policy, vec![how], how);
+    start(&mut session, options, targets, &mut newcomers, events, messages)?;
+    let mut refresh = Refresh::open(&mut session, options, events)?;
+    let followed = follow(&mut session, options, &mut newcomers, events, &mut refresh, messages);
+    let was_live = refresh.is_live();
+    // A view that has failed loses no report.
+    let closed = refresh.close();
+    followed?;
+    newcomers.give_up(&mut session);
+    if !session.has_counted() {
+        let nobody = || Failure::NotFound("no process matched until tracer was stopped".to_owned());
+        return Err(newcomers.take_refusal().unwrap_or_else(nobody));
+    }
+    session.stop();
+    session.detach();
+    Ok((session, was_live, closed))
 }
 
 /// Attaches to all that are there, then counts.

@@ -1,5 +1,6 @@
 //! One file per command. Errors end here: they are printed once, and become the exit code.
 
+pub mod advise;
 pub mod attach;
 pub mod ctl;
 pub mod daemon;
@@ -32,6 +33,9 @@ pub enum Failure {
     /// Wrong usage.
     #[error(transparent)]
     Usage(#[from] UsageError),
+    /// A threshold or gate failed.
+    #[error("{0}")]
+    Gate(String),
     /// Target not found, or gone before anything was seen.
     #[error("{0}")]
     NotFound(String),
@@ -50,6 +54,7 @@ impl Failure {
         match self {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
+            Self::Gate(_) => 3,
             Self::NotFound(_) => 4,
             Self::CannotTrace(_) => 5,
         }
@@ -92,6 +97,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Daemon(args) => daemon::run(&args, &messages),
         Command::Ctl(args) => ctl::run(&args),
         Command::View(args) => view::run(&args),
+        Command::Advise(args) => advise::run(&args, &messages),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => print(|out| {
             crate::cli::completions(shell, out);

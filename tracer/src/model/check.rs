@@ -4,15 +4,15 @@ use std::ops::Add;
 
 use super::estimate::{Estimate, Estimates};
 use super::snapshot::{Comparison, SelfCheck};
-use super::{Moment, SlotState};
+use super::{Moment, SlotState, Source};
 use crate::mode::Mode;
 
 /// Of all sites of all targets, whatever the reader filters.
 pub(super) fn of(moment: &Moment) -> SelfCheck {
-    let sums = moment.slots().map(|slot| moment.sums.slot(slot.index));
+    let slots = || moment.slots().filter(|slot| has_samples(slot.source));
+    let sums = slots().map(|slot| moment.sums.slot(slot.index));
     let estimated = sums.fold(Estimates::default(), Estimates::add);
-    let (calls, bytes, failed) = moment
-        .slots()
+    let (calls, bytes, failed) = slots()
         .map(allocations)
         .fold((0, 0_u64, 0), |sum, slot| (sum.0 + slot.0, sum.1.wrapping_add(slot.1), sum.2 + slot.2));
     SelfCheck {
@@ -21,13 +21,22 @@ pub(super) fn of(moment: &Moment) -> SelfCheck {
     }
 }
 
+/// A runtime's profile is not read for totals alone.
+const fn has_samples(source: Source) -> bool {
+    matches!(source, Source::Probes | Source::Runtime { has_profile: true, .. })
+}
+
 /// Calls, bytes and failures of the allocating functions.
 fn allocations(slot: &SlotState) -> (u64, u64, u64) {
     slot.functions_that(false).fold((0, 0_u64, 0), |sum, (_, totals)| {
         // A sample that has failed is at no site, and is among the calls where they are attempts. Of failures mode `alloc`
         // knows nothing.
         let failed = if slot.mode == Mode::Live && slot.was_sampled { totals.failed } else { 0 };
-        (sum.0 + totals.calls, sum.1.wrapping_add(totals.bytes), sum.2 + failed)
+        let calls = match slot.source {
+            Source::Probes => totals.calls,
+            Source::Runtime { tiny_objects, .. } => totals.calls.saturating_sub(tiny_objects),
+        };
+        (sum.0 + calls, sum.1.wrapping_add(totals.bytes), sum.2 + failed)
     })
 }
 

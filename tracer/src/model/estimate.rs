@@ -10,6 +10,7 @@ use statrs::distribution::{ChiSquared, ContinuousCDF};
 use tracer_ebpf::abi::{Sums, Variances};
 use tracer_ebpf::sampling::weight::Weight;
 
+use crate::collect::runtime::{ProfiledSite, ProfiledSize};
 use crate::collect::{LiveBlock, SiteCounts};
 
 /// Below so many samples of one weight the normal distribution does not fit: an interval says more than a standard
@@ -132,6 +133,39 @@ impl Estimates {
             } else {
                 counts.samples.saturating_sub(counts.gone_samples)
             },
+        }
+    }
+
+    /// Of the samples that a runtime has drawn by itself, each allocation with the probability `1 - exp(-size / interval)`: a
+    /// sample stands for `1 / P` objects, and adds `(1 - P) / P^2` to the variance (`scaleHeapSample` in Go's
+    /// runtime/pprof/protomem.go; Horvitz and Thompson).
+    pub(super) fn of_profile(site: &ProfiledSite) -> Self {
+        site.sizes.iter().map(Self::of_size).fold(Self::default(), Self::add)
+    }
+
+    fn of_size(size: &ProfiledSize) -> Self {
+        let probability = match size.interval_bytes {
+            0 | 1 => 1.0,
+            interval => -(-(size.size_bytes.max(1) as f64) / interval as f64).exp_m1(),
+        };
+        let objects = |samples: u64| Estimate {
+            value: samples as f64 / probability,
+            variance: samples as f64 * (1.0 - probability) / (probability * probability),
+        };
+        let bytes = |samples: u64| {
+            let Estimate { value, variance } = objects(samples);
+            let each = size.size_bytes as f64;
+            Estimate { value: value * each, variance: variance * each * each }
+        };
+        Self {
+            alloc_objects: objects(size.allocated),
+            alloc_bytes: bytes(size.allocated),
+            free_objects: objects(size.freed),
+            free_bytes: bytes(size.freed),
+            inuse_objects: objects(size.live),
+            inuse_bytes: bytes(size.live),
+            samples: size.allocated,
+            inuse_samples: size.live,
         }
     }
 

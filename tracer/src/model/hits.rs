@@ -4,7 +4,7 @@ use std::ops::Add;
 
 use tracer_ebpf::abi::Counter;
 
-use super::{HitCosts, Moment, SlotState};
+use super::{HitCosts, Moment, SlotState, Source};
 use crate::mode::Mode;
 
 /// Probe hits while counting.
@@ -67,7 +67,8 @@ impl ModeCosts {
 
 /// Of some slots, and what they have cost the targets, as far as it is known.
 pub(super) fn of<'a>(slots: impl Iterator<Item = &'a SlotState>, moment: &Moment) -> (Hits, f64) {
-    slots.fold((Hits::default(), 0.0), |(sum, cost_ns), slot| {
+    let probed = slots.filter(|slot| slot.source == Source::Probes);
+    probed.fold((Hits::default(), 0.0), |(sum, cost_ns), slot| {
         let hits = of_slot(slot, moment);
         let costs = moment.hit_costs.of(slot.mode);
         (sum + hits, cost_ns + costs.map_or(0.0, |costs| hits.cost_ns(&costs)))

@@ -10,7 +10,7 @@ use tracer_ebpf::abi::StopReason;
 use super::Filter;
 use super::estimate::{Estimate, Estimates};
 use super::node::TargetId;
-use super::shapes::{ShapeId, Shapes};
+use super::shapes::{Call, ShapeId, Shapes};
 use super::snapshot::SiteIntervals;
 use crate::collect::SiteCounts;
 use crate::frame::Frames;
@@ -27,6 +27,8 @@ pub struct SiteStack {
     pub stack: Stack,
     /// The name of the allocator that was called.
     pub allocator: Option<Arc<str>>,
+    /// The function of it.
+    pub called: Option<Arc<str>>,
     /// The name of the thread, where stacks are told apart by it.
     pub thread: Option<Arc<str>>,
 }
@@ -68,6 +70,7 @@ struct KnownSite {
 pub(super) struct Site<'a> {
     pub(super) pid: u32,
     pub(super) allocator: Option<&'a Arc<str>>,
+    pub(super) called: Option<&'a Arc<str>>,
     pub(super) thread: Option<&'a Arc<str>>,
     pub(super) frames: Option<&'a Frames>,
     pub(super) by_pointer: bool,
@@ -99,8 +102,8 @@ pub(super) struct KnownSites {
 impl KnownSites {
     /// Remembers a stack under its key.
     pub(super) fn learn(&mut self, key: u64, stack: SiteStack) {
-        let SiteStack { stack: Stack { frames, stop, by_pointer }, allocator, thread } = stack;
-        let shape = self.shapes.take(frames, allocator, thread);
+        let SiteStack { stack: Stack { frames, stop, by_pointer }, allocator, called, thread } = stack;
+        let shape = self.shapes.take(frames, Call { allocator, called, thread });
         if let Some(before) = self.stacks.insert(key, Known { shape, stop, by_pointer }) {
             self.shapes.give_back(before.shape);
         }
@@ -149,8 +152,9 @@ impl KnownSites {
         let shape = site.stack.map(|known| self.shapes.of(known.shape));
         Site {
             pid: site.pid,
-            allocator: shape.and_then(|shape| shape.allocator()),
-            thread: shape.and_then(|shape| shape.thread()),
+            allocator: shape.and_then(|shape| shape.call().allocator.as_ref()),
+            called: shape.and_then(|shape| shape.call().called.as_ref()),
+            thread: shape.and_then(|shape| shape.call().thread.as_ref()),
             frames: shape.map(|shape| &shape.frames),
             by_pointer: site.stack.is_some_and(|known| known.by_pointer),
             truncated: match (site.stack, shape) {
@@ -171,7 +175,20 @@ impl KnownSites {
         {
             return id;
         }
-        let stack = self.stacks.get(&counts.key).copied();
+        let id = self.id_of(counts.key, process);
+        // A stack that is still on its way is another site when it has come.
+        if self.stacks.contains_key(&counts.key) {
+            if self.by_record.len() <= index {
+                self.by_record.resize(index + 1, None);
+            }
+            self.by_record[index] = Some((counts.key, counts.slot, id));
+        }
+        id
+    }
+
+    /// The site of what has this key in a process.
+    pub(super) fn id_of(&mut self, key: u64, process: TargetId) -> SiteId {
+        let stack = self.stacks.get(&key).copied();
         let key = SiteKey { process, shape: stack.map(|known| known.shape) };
         let next = self.free.last().copied().unwrap_or(SiteId(self.sites.len() as u32));
         let id = *self.ids.entry(key).or_insert(next);
@@ -184,13 +201,6 @@ impl KnownSites {
                 Some(_) => self.sites[id.0 as usize] = site,
                 None => self.sites.push(site),
             }
-        }
-        // A stack that is still on its way is another site when it has come.
-        if stack.is_some() {
-            if self.by_record.len() <= index {
-                self.by_record.resize(index + 1, None);
-            }
-            self.by_record[index] = Some((counts.key, counts.slot, id));
         }
         id
     }

@@ -4,6 +4,7 @@
 //! or is traced in another way.
 
 mod account;
+mod gc;
 mod recent;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use account::Account;
 use recent::Recent;
 
-use super::node::{NodeTarget, OTHER, PodName, Series, TargetId};
+use super::node::{NodeTarget, OTHER, PodName, RuntimeHeap, Series, TargetId};
 use super::tally::Tally;
 use crate::target::labels::LabelSet;
 
@@ -27,8 +28,10 @@ pub struct Entry {
     pub pod: Option<PodName>,
     /// Name of the rule that wants it.
     pub rule: String,
-    /// Mean bytes between samples.
+    /// Mean bytes between the samples of probes; 0 is every allocation.
     pub sample_bytes: u64,
+    /// What its runtime counts by itself.
+    pub runtime: Option<RuntimeHeap>,
     /// Memory limit of its control group, and which group that is.
     pub memory_limit: Option<(Arc<str>, u64)>,
     /// While its events counted.
@@ -196,7 +199,7 @@ impl Ledger {
             account.show(now);
         }
         known.recent.look(now, &entry.tally);
-        known.last = entry.tally.with_frees_of(&known.last);
+        known.take(&entry.tally);
     }
 
     /// A label set that its last process has left for another is shown no more.
@@ -261,7 +264,28 @@ impl Ledger {
     }
 }
 
+impl Entry {
+    /// Mean bytes between samples, the greatest of probes and of the runtime; 0 is every allocation.
+    fn interval_bytes(&self) -> u64 {
+        let Some(runtime) = &self.runtime else { return self.sample_bytes };
+        // The runtime's 1 is every allocation too.
+        let of_runtime = runtime.sample_bytes.filter(|&bytes| bytes > 1).unwrap_or(0);
+        let has_probes = self.tally.allocators.keys().any(|name| *name != runtime.name);
+        if has_probes { of_runtime.max(self.sample_bytes) } else { of_runtime }
+    }
+}
+
 impl Known {
+    /// The next look goes on from here. What could not be read this time goes on from where it was.
+    fn take(&mut self, tally: &Tally) {
+        let now = tally.with_frees_of(&self.last);
+        let before = std::mem::replace(&mut self.last, now);
+        self.last.gc = self.last.gc.take().or(before.gc);
+        for (name, counts) in before.allocators {
+            self.last.allocators.entry(name).or_insert(counts);
+        }
+    }
+
     fn node_target(&self, entry: &Entry) -> NodeTarget {
         let tally = &entry.tally;
         let sum =
@@ -274,8 +298,11 @@ impl Known {
             labels: self.labels.clone(),
             pod: entry.pod.clone(),
             mode: tally.mode,
-            sample_bytes: entry.sample_bytes,
+            sample_bytes: entry.interval_bytes(),
             allocators: tally.allocators.keys().cloned().collect(),
+            runtime: entry.runtime.clone(),
+            gc: tally.gc.clone(),
+            gc_cycles_per_second: self.recent.gc_cycles_per_second(),
             counted_seconds: entry.counted_seconds,
             alloc_objects: sum(|counts| counts.alloc_objects),
             alloc_bytes: sum(|counts| counts.alloc_bytes),

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use crate::collect::runtime::ProfiledSite;
 use crate::collect::{SiteCounts, SlotCounts};
 use crate::frame::Frame;
 use crate::mode::Mode;
@@ -50,12 +51,31 @@ pub struct SlotState {
     pub mode: Mode,
     /// It was sampled at any time: the counts of its sites are estimates, and a call is counted at its entry.
     pub was_sampled: bool,
+    /// Who has counted.
+    pub source: Source,
     /// Its functions, in the order of their counts.
     pub functions: Vec<ProbedFunction>,
     /// Its allocators.
     pub allocators: Vec<snapshot::Allocator>,
     /// Its counts.
     pub counts: SlotCounts,
+}
+
+/// Who has counted in an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Probes: each event is one hit or more.
+    #[default]
+    Probes,
+    /// Its runtime, by itself.
+    Runtime {
+        /// Objects and bytes that it holds, exact.
+        in_use: (u64, u64),
+        /// Its samples are in this moment too.
+        has_profile: bool,
+        /// Allocations that share a block with others, which the runtime never samples.
+        tiny_objects: u64,
+    },
 }
 
 /// A function of an image.
@@ -116,7 +136,9 @@ pub struct Moment {
     pub targets: Vec<TargetState>,
     /// Counts of the sites of these targets.
     pub sites: Vec<SiteCounts>,
-    /// The same, added up.
+    /// Samples that runtimes have drawn by themselves.
+    pub profiled: Vec<ProfiledSite>,
+    /// Both, added up.
     pub sums: SiteSums,
     /// Of the live blocks (mode `live`).
     pub ages: Ages,
@@ -167,7 +189,8 @@ pub struct Filter {
 
 impl Filter {
     /// Whether a stack is wanted.
-    fn wants(&self, frames: &[Arc<Frame>]) -> bool {
+    #[must_use]
+    pub fn wants(&self, frames: &[Arc<Frame>]) -> bool {
         let matches = |pattern: &Regex| {
             frames.iter().any(|frame| {
                 [&frame.function, &frame.module].into_iter().flatten().any(|text| pattern.is_match(text))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::snapshot::{Allocator, Gc, PAUSE_BOUNDS_SECONDS};
 use crate::mode::Mode;
 use crate::target::kubernetes::Standing;
 use crate::target::labels::LabelSet;
@@ -46,10 +47,16 @@ pub struct NodeTarget {
     pub pod: Option<PodName>,
     /// What is traced.
     pub mode: Mode,
-    /// Mean bytes between samples at present; 0 is every allocation.
+    /// Mean bytes between samples at present, the greatest of its sources; 0 is every allocation.
     pub sample_bytes: u64,
     /// Names of its allocators.
     pub allocators: Vec<String>,
+    /// What its runtime counts by itself.
+    pub runtime: Option<RuntimeHeap>,
+    /// Its garbage collections, where its runtime tells.
+    pub gc: Option<Gc>,
+    /// In the last seconds.
+    pub gc_cycles_per_second: Option<f64>,
     /// While its events counted.
     pub counted_seconds: f64,
     /// Since counting began.
@@ -74,6 +81,35 @@ pub struct NodeTarget {
     pub overhead_ratio: Option<f64>,
     /// Events that were lost, by reason, those above 0.
     pub lost: BTreeMap<String, u64>,
+}
+
+/// The heap that a runtime manages and counts by itself: how good its numbers are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RuntimeHeap {
+    /// Name of the allocator: `go`.
+    pub name: String,
+    /// Of the runtime.
+    pub version: Option<String>,
+    /// Mean bytes between its own samples; 1 is every allocation. `None` if it takes none.
+    pub sample_bytes: Option<u64>,
+    /// How old its profile of what is in use is: as of the last garbage collection that has finished.
+    pub profile_age_seconds: Option<f64>,
+    /// At most so many bytes are allocated and not in the totals yet.
+    pub lag_bytes: Option<u64>,
+}
+
+impl RuntimeHeap {
+    /// Of an allocator whose numbers come from a runtime; `None` if probes count it.
+    #[must_use]
+    pub fn of(allocator: &Allocator) -> Option<Self> {
+        (allocator.source == "runtime").then(|| Self {
+            name: allocator.name.clone(),
+            version: allocator.version.clone(),
+            sample_bytes: allocator.sample_bytes.filter(|&bytes| bytes > 0),
+            profile_age_seconds: allocator.profile_age_seconds,
+            lag_bytes: allocator.lag_bytes,
+        })
+    }
 }
 
 /// Names a process's pod, and what was made of it.
@@ -138,8 +174,31 @@ pub struct Series {
     pub sample_interval_bytes: Option<u64>,
     /// Part of the processes that a rule wants that is counted in.
     pub attached_ratio: Option<f64>,
+    /// Garbage collections, where a runtime has told of them.
+    pub gc: Option<GcCounts>,
+    /// Share of the CPU time that they could have had which collections took, the mean of the processes that know it.
+    pub gc_cpu_ratio: Option<f64>,
+    /// Heaps at which the next cycles are to end, of all processes.
+    pub gc_heap_goal_bytes: Option<u64>,
+    /// What the last cycles found live, of all processes.
+    pub gc_heap_live_bytes: Option<u64>,
     /// The top call sites, where they are asked for.
     pub sites: Vec<SiteSeries>,
+}
+
+/// Counters of garbage collections.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GcCounts {
+    /// Finished cycles.
+    pub cycles: u64,
+    /// Those that the program asked for.
+    pub forced_cycles: u64,
+    /// Sum of all pauses.
+    pub pause_seconds: f64,
+    /// Cycles by their pause, not cumulative: up to each of [`PAUSE_BOUNDS_SECONDS`], and above the last.
+    pub pauses: [u64; PAUSE_BOUNDS_SECONDS.len() + 1],
+    /// Cycles whose pause was not seen.
+    pub pauses_missed: u64,
 }
 
 /// Counters of one allocator.

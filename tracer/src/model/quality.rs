@@ -6,7 +6,7 @@ use tracer_ebpf::abi::Counter;
 
 use super::sites::Sites;
 use super::snapshot::{Quality, Verdict};
-use super::{Moment, SlotState, check};
+use super::{Moment, SlotState, Source, check};
 use crate::mode::Mode;
 
 /// Every reason a stack may be truncated for, so that a reader sees the zeros too.
@@ -29,11 +29,11 @@ fn counted(moment: &Moment, counter: Counter) -> u64 {
 pub(super) fn of(moment: &Moment) -> Quality {
     let live = moment.mode == Mode::Live;
     let count = |counter| counted(moment, counter);
-    let allocations: u64 = moment.slots().map(|slot| calls(slot, false)).sum();
-    let samples = match moment.was_sampled {
-        true => moment.slots().map(|slot| moment.sums.slot(slot.index).samples).sum(),
-        false => allocations,
+    let walked = |slot: &SlotState| match slot.source {
+        Source::Probes if !moment.was_sampled => calls(slot, false),
+        Source::Probes | Source::Runtime { .. } => moment.sums.slot(slot.index).samples,
     };
+    let samples: u64 = moment.slots().map(walked).sum();
     let mut lost = lost(count);
     lost.insert("unknown_record".to_owned(), moment.unknown_records);
     let mut notes = moment.notes.clone();
@@ -48,13 +48,20 @@ pub(super) fn of(moment: &Moment) -> Quality {
         sampled: samples - count(Counter::ScratchBusy).min(samples),
         lost,
         frees_unmatched: (live && !moment.was_sampled).then(|| count(Counter::FreesUnmatched)),
-        self_check: moment.was_sampled.then(|| check::of(moment)),
+        self_check: is_checked(moment).then(|| check::of(moment)),
         pending_unreturned: count(Counter::Abandoned) + moment.calls_in_flight,
         returns_without_entry: (live && !moment.was_sampled).then(|| count(Counter::EarlyReturn)),
         attach_failures: moment.attach_failures.clone(),
         notes,
         ..Quality::default()
     }
+}
+
+/// Whether the estimates of all sites are held against the totals: those of probes, or where there are none those of runtimes.
+fn is_checked(moment: &Moment) -> bool {
+    let probed = || moment.slots().filter(|slot| slot.source == Source::Probes);
+    let has_probes = probed().any(|slot| !slot.functions.is_empty());
+    if has_probes { probed().any(|slot| slot.was_sampled) } else { moment.was_sampled }
 }
 
 fn calls(slot: &SlotState, free: bool) -> u64 {

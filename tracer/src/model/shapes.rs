@@ -8,8 +8,10 @@ use super::Filter;
 use crate::frame::{Frame, Frames};
 use crate::symbolize::{PlaceId, Symbols};
 
-/// The functions that a thread begins in (glibc and musl): a stack that reaches one is whole.
-const THREAD_STARTS: [&str; 10] = [
+/// The functions that a thread begins in (glibc and musl), or a goroutine (Go returns to `runtime.goexit` from all of them,
+/// the main one calls `main.main` from `runtime.main`): a stack that reaches one is whole. Go's own stacks end at what its
+/// sources mark `TOPFRAME` (`runtime/asm_amd64.s`), those of its threads without cgo in `runtime.clone`.
+const THREAD_STARTS: [&str; 15] = [
     "_start",
     "__libc_start_main",
     "libc_start_main_stage2",
@@ -20,17 +22,32 @@ const THREAD_STARTS: [&str; 10] = [
     "clone3",
     "__clone3",
     "_dl_start_user",
+    "runtime.goexit",
+    "runtime.main",
+    "runtime.mstart",
+    "runtime.rt0_go",
+    "runtime.clone",
 ];
 /// The number of a [`Shape`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ShapeId(u32);
 
+/// What a stack's allocation was, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Call {
+    /// The name of the allocator that was called.
+    pub(super) allocator: Option<Arc<str>>,
+    /// The function of it.
+    pub(super) called: Option<Arc<str>>,
+    /// The name of the thread, where call sites are told apart by it.
+    pub(super) thread: Option<Arc<str>>,
+}
+
 /// What tells them apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Key {
     places: Arc<[PlaceId]>,
-    allocator: Option<Arc<str>>,
-    thread: Option<Arc<str>>,
+    call: Call,
 }
 
 /// One call stack.
@@ -63,13 +80,8 @@ pub(super) struct Shapes {
 
 impl Shapes {
     /// The shape of these, for one more that has it.
-    pub(super) fn take(
-        &mut self,
-        places: Arc<[PlaceId]>,
-        allocator: Option<Arc<str>>,
-        thread: Option<Arc<str>>,
-    ) -> ShapeId {
-        let key = Key { places, allocator, thread };
+    pub(super) fn take(&mut self, places: Arc<[PlaceId]>, call: Call) -> ShapeId {
+        let key = Key { places, call };
         if let Some(&id) = self.ids.get(&key) {
             self.share(id);
             return id;
@@ -131,14 +143,9 @@ impl Shapes {
 }
 
 impl Shape {
-    /// The name of the allocator that was called.
-    pub(super) const fn allocator(&self) -> Option<&Arc<str>> {
-        self.key.allocator.as_ref()
-    }
-
-    /// The name of the thread, where stacks are told apart by it.
-    pub(super) const fn thread(&self) -> Option<&Arc<str>> {
-        self.key.thread.as_ref()
+    /// What its allocation was.
+    pub(super) const fn call(&self) -> &Call {
+        &self.key.call
     }
 
     fn name(&mut self, symbols: &mut Symbols, filter: &Filter) {
@@ -173,19 +180,20 @@ fn is_libc_start(frame: &Frame) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::symbolize::{Located, Place};
+    use crate::symbolize::{AddressKind, Located, Place};
 
     #[test]
     fn a_shape_stays_as_long_as_something_has_it_and_its_number_comes_back() {
         let mut symbols = Symbols::default();
         let mut place = |address| {
             let place = Place::Elsewhere { module: None, reason: "made up" };
-            symbols.place(Located { address, interrupted: false, place })
+            symbols.place(Located { address, kind: AddressKind::Return, place })
         };
         let (one, other): (Arc<[PlaceId]>, Arc<[PlaceId]>) = ([place(1)].into(), [place(1), place(2)].into());
         let mut shapes = Shapes::default();
         let take = |shapes: &mut Shapes, places: &Arc<[PlaceId]>, allocator: &str| {
-            shapes.take(places.iter().copied().collect(), Some(allocator.into()), None)
+            let call = Call { allocator: Some(allocator.into()), ..Call::default() };
+            shapes.take(places.iter().copied().collect(), call)
         };
         let first = take(&mut shapes, &one, "glibc");
         assert_eq!(take(&mut shapes, &one, "glibc"), first);

@@ -90,43 +90,65 @@ pub(super) fn ask_names(moment: &Moment, known: &mut KnownSites, filter: &Filter
     }
 }
 
+/// Counts of sites as they are added up.
+struct Merge {
+    /// Where those of each site are.
+    places: Vec<u32>,
+    ids: Vec<(SiteId, u32)>,
+    merged: Vec<Merged>,
+}
+
+impl Merge {
+    const NOWHERE: u32 = u32::MAX;
+
+    /// Adds the numbers of a record; of an image that is over, nothing is in use.
+    fn add(&mut self, id: SiteId, sums: Estimates, state: &TargetState, slot: &SlotState) -> &mut Merged {
+        let index = id.0 as usize;
+        if self.places.len() <= index {
+            self.places.resize(index + 1, Self::NOWHERE);
+        }
+        if self.places[index] == Self::NOWHERE {
+            self.places[index] = self.merged.len() as u32;
+            self.ids.push((id, self.places[index]));
+            self.merged.push(Merged::default());
+        }
+        let entry = &mut self.merged[self.places[index] as usize];
+        let gone = Estimates {
+            inuse_objects: Estimate::default(),
+            inuse_bytes: Estimate::default(),
+            inuse_samples: 0,
+            ..sums
+        };
+        entry.sums = entry.sums + if slot.is_last_image { sums } else { gone };
+        entry.mode = state.mode();
+        entry.was_sampled |= slot.was_sampled;
+        entry
+    }
+}
+
 /// The counts of each site that is there, and the sites in the order of their numbers, each with the index of its counts. A
 /// moment may be of a few of all.
 fn merge(moment: &Moment, known: &mut KnownSites) -> (Vec<(SiteId, u32)>, Vec<Merged>) {
-    const NONE: u32 = u32::MAX;
     let slots: HashMap<u32, (&TargetState, &SlotState)> = moment.targets.iter().flat_map(slots_of).collect();
-    let mut places = vec![NONE; known.len()];
-    let (mut ids, mut merged) = (Vec::new(), Vec::<Merged>::new());
+    let places = vec![Merge::NOWHERE; known.len()];
+    let mut merge = Merge { places, ids: Vec::new(), merged: Vec::new() };
     for counts in &moment.sites {
         let Some(&(state, slot)) = slots.get(&counts.slot) else { continue };
-        let id = known.id(counts, state.id());
-        let index = id.0 as usize;
-        if places.len() <= index {
-            places.resize(index + 1, NONE);
-        }
-        if places[index] == NONE {
-            places[index] = merged.len() as u32;
-            ids.push((id, places[index]));
-            merged.push(Merged::default());
-        }
-        let entry = &mut merged[places[index] as usize];
-        let mut sums = Estimates::of(counts);
+        let entry = merge.add(known.id(counts, state.id()), Estimates::of(counts), state, slot);
         if slot.is_last_image {
             entry.oldest = entry.oldest.max(moment.ages.oldest(counts.index));
             if let Some(&old) = moment.ages.old(counts.index) {
                 let sum = entry.old.get_or_insert_default();
                 **sum = **sum + old;
             }
-        } else {
-            (sums.inuse_objects, sums.inuse_bytes) = (Estimate::default(), Estimate::default());
-            sums.inuse_samples = 0;
         }
-        entry.sums = entry.sums + sums;
-        entry.mode = state.mode();
-        entry.was_sampled |= slot.was_sampled;
     }
-    ids.sort_unstable();
-    (ids, merged)
+    for site in &moment.profiled {
+        let Some(&(state, slot)) = slots.get(&site.slot) else { continue };
+        merge.add(known.id_of(site.key, state.id()), Estimates::of_profile(site), state, slot);
+    }
+    merge.ids.sort_unstable();
+    (merge.ids, merge.merged)
 }
 
 fn slots_of(state: &TargetState) -> impl Iterator<Item = (u32, (&TargetState, &SlotState))> {
@@ -144,6 +166,7 @@ fn make(id: SiteId, merged: &Merged, site: Site<'_>, filter: &Filter) -> CallSit
         pid: site.pid,
         thread: site.thread.cloned(),
         allocator: site.allocator.cloned(),
+        called: site.called.cloned(),
         alloc_objects: sums.alloc_objects.rounded(),
         alloc_bytes: sums.alloc_bytes.rounded(),
         free_objects: live(sums.free_objects),

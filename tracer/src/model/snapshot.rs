@@ -3,6 +3,7 @@
 //! A number that a mode cannot know is `None`, never 0. Counts are objects, sizes are bytes.
 
 mod allocator;
+mod gc;
 mod quality;
 mod recent;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use allocator::{Allocator, AllocatorTotals, Probe};
+pub use gc::{Gc, PAUSE_BOUNDS_SECONDS, PauseBucket};
 pub use quality::{Comparison, Quality, SelfCheck, Verdict};
 pub use recent::{SiteRecent, TREND_POINTS, TREND_STEP_SECONDS, Timeline, TimelinePoint};
 
@@ -99,6 +101,9 @@ pub struct Target {
     pub allocators: Vec<Allocator>,
     /// Sums over all sites.
     pub totals: Totals,
+    /// Its garbage collections, where its runtime tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gc: Option<Gc>,
     /// How it went; where it was looked at more than once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeline: Option<Timeline>,
@@ -172,6 +177,9 @@ pub struct CallSite {
     /// The name of the allocator that was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocator: Option<Arc<str>>,
+    /// The function of it that was called: `realloc`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<Arc<str>>,
     /// Allocations.
     pub alloc_objects: u64,
     /// Their bytes.
@@ -292,7 +300,11 @@ impl Snapshot {
     /// Whether the numbers of sites are estimates.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
-        self.sample_bytes > 0 || self.quality.self_check.is_some() || self.quality.verdict == Verdict::Sampled
+        let mut allocators = self.targets.iter().flat_map(|target| &target.allocators);
+        self.sample_bytes > 0
+            || self.quality.self_check.is_some()
+            || self.quality.verdict == Verdict::Sampled
+            || allocators.any(|allocator| allocator.sample_bytes.is_some_and(|bytes| bytes > 1))
     }
 }
 

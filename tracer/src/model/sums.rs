@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::estimate::Estimates;
 use crate::collect::SiteCounts;
+use crate::collect::runtime::ProfiledSite;
 
 /// By slot.
 #[derive(Clone, Debug, Default)]
@@ -11,7 +12,7 @@ pub struct SiteSums {
     /// Where the sum of each slot is, from 1; 0 is nowhere. Nothing is hashed: the daemon adds half a million records each second.
     places: Vec<u32>,
     sums: Vec<Estimates>,
-    /// Of images that have no slot any more, by their numbers, which are above those of slots.
+    /// Of images that have no slot any more, and of runtimes, by their numbers, which are above those of slots.
     others: HashMap<u32, Estimates>,
 }
 
@@ -31,6 +32,12 @@ impl SiteSums {
             let sum = self.sum(site.slot);
             *sum = *sum + Estimates::of(site);
         }
+    }
+
+    /// Adds what a runtime has sampled.
+    pub fn add_profiled(&mut self, site: &ProfiledSite) {
+        let sum = self.others.entry(site.slot).or_default();
+        *sum = *sum + Estimates::of_profile(site);
     }
 
     /// Adds the sums of images that have no slot any more.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use tracer_ebpf::abi::Counter;
 use tracer_ebpf::histogram::size_bound_bytes;
 
-use super::node::{AllocatorCounts, TargetId};
+use super::node::{AllocatorCounts, RuntimeHeap, TargetId};
+use super::snapshot::Gc;
 use super::{Moment, TargetState, hits, quality, totals};
 use crate::mode::Mode;
 
@@ -36,6 +37,10 @@ pub struct Tally {
     pub standard_errors: BTreeMap<String, f64>,
     /// Freed bytes, known or estimated.
     pub free_bytes: Option<u64>,
+    /// What its runtime counts by itself.
+    pub runtime: Option<RuntimeHeap>,
+    /// Its garbage collections, where its runtime tells.
+    pub gc: Option<Gc>,
     /// CPU time while it was counted in.
     pub cpu_seconds: f64,
     /// What tracing has added to it, as predicted.
@@ -81,11 +86,13 @@ fn of_target(state: &TargetState, moment: &Moment) -> Tally {
         is_over: false,
         mode: state.mode(),
         allocators,
+        runtime: target.allocators.iter().find_map(RuntimeHeap::of),
         sizes: sizes(state),
         inuse_objects: totals.inuse_objects,
         inuse_bytes: totals.inuse_bytes,
         standard_errors: totals.standard_error,
         free_bytes: totals.free_bytes,
+        gc: target.gc,
         cpu_seconds: target.cpu_seconds,
         overhead_seconds: cost_ns * 1e-9,
         resident_bytes: target.resident_bytes,

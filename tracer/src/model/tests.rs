@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use tracer_ebpf::abi::{Counter, StopReason, Sums, Variances};
 
-use super::snapshot::{HitCosts, Host, Snapshot, Target, Totals, Verdict};
+use super::snapshot::{CallSite, HitCosts, Host, Snapshot, Target, Totals, Verdict};
 use super::{
-    Ages, Filter, ModeCosts, Model, Moment, ProbedFunction, SiteStack, SiteSums, SlotState, TargetState, hits,
+    Ages, Filter, ModeCosts, Model, Moment, ProbedFunction, SiteStack, SiteSums, SlotState, Source,
+    TargetState, hits,
 };
+use crate::collect::runtime::{ProfiledSite, ProfiledSize};
 use crate::collect::{FunctionCounts, LiveBlock, SiteCounts, SlotCounts};
 use crate::mode::Mode;
-use crate::symbolize::{Located, Place, Stack, Symbols};
+use crate::symbolize::{AddressKind, Located, Place, Stack, Symbols};
 use crate::target::mappings::MappedFile;
 
 const PID: u32 = 77;
@@ -29,7 +31,7 @@ fn stack(addresses: &[u64], stop: StopReason) -> MadeUp {
     MadeUp {
         frames: addresses
             .iter()
-            .map(|&address| Located { address, interrupted: false, place: place() })
+            .map(|&address| Located { address, kind: AddressKind::Return, place: place() })
             .collect(),
         stop,
     }
@@ -70,6 +72,10 @@ fn sampled_site(key: u64, slot: u32) -> SiteCounts {
     }
 }
 
+fn function(name: &str, frees: bool) -> ProbedFunction {
+    ProbedFunction { name: name.to_owned(), frees, allocator: 0 }
+}
+
 fn slot(index: u32, is_last_image: bool, events: &[(Counter, u64)]) -> SlotState {
     let mut counted = vec![0; Counter::ALL.len()];
     for &(counter, times) in events {
@@ -78,12 +84,12 @@ fn slot(index: u32, is_last_image: bool, events: &[(Counter, u64)]) -> SlotState
     let malloc = FunctionCounts { calls: 5, bytes: 500, failed: 2, ..FunctionCounts::default() };
     let realloc = FunctionCounts { moved_objects: 1, moved_bytes: 100, ..FunctionCounts::default() };
     let free = FunctionCounts { calls: 3, bytes: 250, ..FunctionCounts::default() };
-    let function = |name: &str, frees| ProbedFunction { name: name.to_owned(), frees, allocator: 0 };
     SlotState {
         index,
         is_last_image,
         mode: Mode::Live,
         was_sampled: false,
+        source: Source::Probes,
         functions: vec![function("malloc", false), function("realloc", false), function("free", true)],
         allocators: Vec::new(),
         counts: SlotCounts {
@@ -110,6 +116,7 @@ fn moment(mode: Mode, mut slots: Vec<SlotState>, sites: Vec<SiteCounts>) -> Mome
         ended: None,
         allocators: Vec::new(),
         totals: Totals::default(),
+        gc: None,
         timeline: None,
     };
     Moment {
@@ -122,6 +129,7 @@ fn moment(mode: Mode, mut slots: Vec<SlotState>, sites: Vec<SiteCounts>) -> Mome
         labels: BTreeMap::new(),
         host: Host { kernel: String::new(), arch: String::new(), cpus: 1 },
         targets: vec![TargetState { target, slots }],
+        profiled: Vec::new(),
         sums: SiteSums::of(&sites),
         sites,
         ages: Ages::default(),
@@ -148,7 +156,7 @@ fn snapshot(stacks: &[(u64, MadeUp)], moment: Moment, filter: &Filter) -> Snapsh
     for (key, stack) in stacks {
         let frames = stack.frames.iter().map(|located| symbols.place(located.clone())).collect();
         let stack = Stack { frames, stop: stack.stop, by_pointer: false };
-        model.learn(*key, SiteStack { stack, allocator: None, thread: None });
+        model.learn(*key, SiteStack { stack, allocator: None, called: None, thread: None });
     }
     model.read_names(&moment, filter, &mut symbols);
     let mut snapshot = model.snapshot(moment, filter, &mut symbols);
@@ -410,7 +418,10 @@ fn a_stack_that_comes_late_gets_its_counts_and_its_number_stays() {
     let learn = |model: &mut Model, symbols: &mut Symbols, key, made_up: MadeUp| {
         let frames = made_up.frames.iter().map(|located| symbols.place(located.clone())).collect();
         let stack = Stack { frames, stop: made_up.stop, by_pointer: false };
-        model.learn(key, SiteStack { stack, allocator: Some("glibc".into()), thread: None });
+        model.learn(
+            key,
+            SiteStack { stack, allocator: Some("glibc".into()), called: Some("malloc".into()), thread: None },
+        );
     };
     learn(&mut model, &mut symbols, 1, stack(&[10, 20], StopReason::Complete));
     let first = model.snapshot(moment(), &filter, &mut symbols);
@@ -436,13 +447,13 @@ fn names_that_come_late_are_said_to_be_missing_until_then() {
     let file = MappedFile { file: own, path: "/made/up".to_owned(), identity: (1, 2), root: None };
     let located = Located {
         address: 0x1000,
-        interrupted: false,
+        kind: AddressKind::Return,
         place: Place::File { file: Arc::new(file), file_offset: 0x1000 },
     };
     let (mut model, mut symbols, filter) = (Model::default(), Symbols::default(), Filter::default());
     let frames = [symbols.place(located)].into();
     let stack = Stack { frames, stop: StopReason::Complete, by_pointer: false };
-    model.learn(1, SiteStack { stack, allocator: None, thread: Some("worker".into()) });
+    model.learn(1, SiteStack { stack, allocator: None, called: None, thread: Some("worker".into()) });
     let moment = || moment(Mode::Live, vec![slot(0, true, &[])], vec![site(1, 0, 4)]);
     let early = model.snapshot(moment(), &filter, &mut symbols);
     assert_eq!(early.quality.pending_symbols, 1);
@@ -452,4 +463,78 @@ fn names_that_come_late_are_said_to_be_missing_until_then() {
     assert_eq!(late.quality.pending_symbols, 0);
     assert_ne!(late.sites[0].frames[0].reason, early.sites[0].frames[0].reason);
     assert_eq!((late.sites[0].id, late.sites[0].thread.as_deref()), (early.sites[0].id, Some("worker")));
+}
+
+/// A moment of a process whose runtime counts and samples by itself, one sample per 512 KiB.
+fn moment_of_runtime() -> Moment {
+    let runtime = SlotState {
+        source: Source::Runtime { in_use: (90, 9_000), has_profile: true, tiny_objects: 640 },
+        was_sampled: true,
+        functions: vec![function("mallocgc", false), function("sweep", true)],
+        counts: SlotCounts {
+            functions: vec![
+                FunctionCounts { calls: 1000, bytes: 1 << 20, ..FunctionCounts::default() },
+                FunctionCounts { calls: 950, bytes: 1 << 19, ..FunctionCounts::default() },
+            ],
+            ..slot(1 << 31, true, &[]).counts
+        },
+        ..slot(1 << 31, true, &[])
+    };
+    let size = |size_bytes, allocated, freed, live| ProfiledSize {
+        size_bytes,
+        interval_bytes: 512 << 10,
+        allocated,
+        freed,
+        live,
+    };
+    let site = |key, sizes| ProfiledSite { key, slot: 1 << 31, sizes };
+    let profiled = vec![
+        // As large as the interval: sampled with the probability 1 - 1/e.
+        site(1, vec![size(512 << 10, 100, 60, 40)]),
+        // Older than the attach: it holds more than it was seen to allocate.
+        site(2, vec![size(4 << 20, 0, 0, 7)]),
+    ];
+    let mut moment = moment(Mode::Live, vec![runtime], Vec::new());
+    profiled.iter().for_each(|site| moment.sums.add_profiled(site));
+    Moment { profiled, was_sampled: true, ..moment }
+}
+
+#[test]
+fn samples_of_a_runtime_are_estimates_and_its_totals_are_exact() {
+    let mut model = Model::default();
+    let mut symbols = Symbols::default();
+    for (key, address) in [(1, 0x1000), (2, 0x2000)] {
+        let place = Place::Elsewhere { module: None, reason: "made up" };
+        let frames = [symbols.place(Located { address, kind: AddressKind::Return, place })].into();
+        let stack = Stack { frames, stop: StopReason::Complete, by_pointer: false };
+        model.learn(
+            key,
+            SiteStack { stack, allocator: Some("go".into()), called: Some("mallocgc".into()), thread: None },
+        );
+    }
+    let mut snapshot = model.snapshot(moment_of_runtime(), &Filter::default(), &mut symbols);
+    snapshot.sort_sites();
+    let totals = &snapshot.targets[0].totals;
+    assert_eq!((totals.alloc_objects, totals.alloc_bytes), (1000, 1 << 20));
+    assert_eq!((totals.inuse_objects, totals.inuse_bytes), (Some(90), Some(9_000)));
+    assert_eq!((totals.free_objects, totals.free_bytes), (Some(950), Some(1 << 19)));
+    assert!(totals.standard_error.is_empty(), "{:?}", totals.standard_error);
+    let probability = 1.0 - (-1.0_f64).exp();
+    let check = |site: &CallSite, objects: f64, live: f64| {
+        assert_eq!(site.alloc_objects, objects.round() as u64, "{site:?}");
+        assert_eq!(site.inuse_objects, Some(live.round() as u64), "{site:?}");
+        assert_eq!(site.called.as_deref(), Some("mallocgc"));
+        assert_eq!(site.oldest_seconds, None, "a runtime keeps no ages");
+    };
+    let [new, old] = &snapshot.sites[..] else { panic!("two sites: {:?}", snapshot.sites) };
+    // 4 MiB is nearly always sampled: 1 - e^-8.
+    check(old, 0.0, 7.0 / (1.0 - (-8.0_f64).exp()));
+    check(new, 100.0 / probability, 40.0 / probability);
+    let variance = 100.0 * (1.0 - probability) / (probability * probability);
+    assert!((new.standard_error.alloc_objects - variance.sqrt()).abs() < 1e-9, "{new:?}");
+    assert_eq!((new.samples, new.inuse_samples), (100, Some(40)));
+    let check = snapshot.quality.self_check.as_ref().expect("it samples");
+    assert_eq!(check.alloc_objects.exact, 1000 - 640, "tiny objects are in no sample");
+    assert_eq!(snapshot.quality.verdict, Verdict::Sampled);
+    assert_eq!((snapshot.overhead.hits, snapshot.quality.sampled), (0, 100), "nobody was stopped for it");
 }

@@ -5,11 +5,11 @@ use std::ops::Add;
 
 use tracer_ebpf::histogram::{lifetime_bound_ns, size_bound_bytes};
 
-use super::estimate::Estimates;
+use super::estimate::{Estimate, Estimates};
 use super::snapshot::{
     Allocator, AllocatorTotals, FunctionTotals, LifetimeBucket, SizeBucket, Target, Totals,
 };
-use super::{Moment, SlotState, TargetState};
+use super::{Moment, SlotState, Source, TargetState};
 use crate::collect::FunctionCounts;
 use crate::mode::Mode;
 
@@ -35,7 +35,8 @@ pub(super) fn fill(state: &TargetState, moment: &Moment) -> Target {
 
 fn totals(state: &TargetState, moment: &Moment) -> Totals {
     let live = state.mode() == Mode::Live;
-    let was_sampled = state.slots.iter().any(|slot| slot.was_sampled);
+    let probed = || state.slots.iter().filter(|slot| slot.source == Source::Probes);
+    let was_sampled = probed().any(|slot| slot.was_sampled);
     let sum = state
         .slots
         .iter()
@@ -55,7 +56,7 @@ fn totals(state: &TargetState, moment: &Moment) -> Totals {
         lifetime_histogram: live.then(|| lifetimes(state)),
     };
     // What mode `live` has counted before stays known in mode `alloc`.
-    let has_followed = state.slots.iter().any(|slot| slot.mode == Mode::Live);
+    let has_followed = probed().any(|slot| slot.mode == Mode::Live);
     if has_followed && was_sampled {
         totals.free_bytes = Some(freed.free_bytes.rounded());
         let of_blocks = [("inuse_objects", in_use.inuse_objects), ("inuse_bytes", in_use.inuse_bytes)];
@@ -80,14 +81,15 @@ fn of_allocator(slot: &SlotState, index: usize) -> AllocatorTotals {
     let free_bytes =
         sum(&mut of(true).map(|(_, counts)| counts.bytes).chain(moved(|counts| counts.moved_bytes)));
     let functions = of(false).chain(of(true)).map(|(function, counts)| {
-        let failed = (live && !function.frees).then_some(counts.failed);
+        let is_seen = live && slot.source == Source::Probes && !function.frees;
+        let failed = is_seen.then_some(counts.failed);
         (function.name.clone(), FunctionTotals { calls: counts.calls, bytes: counts.bytes, failed })
     });
     AllocatorTotals {
         alloc_objects: sum(&mut of(false).map(|(_, counts)| counts.calls)),
         alloc_bytes: sum(&mut of(false).map(|(_, counts)| counts.bytes)),
         free_objects: live.then_some(free_objects),
-        free_bytes: (live && !slot.was_sampled).then_some(free_bytes),
+        free_bytes: (live && (!slot.was_sampled || slot.source != Source::Probes)).then_some(free_bytes),
         by_function: functions.collect(),
     }
 }
@@ -121,9 +123,29 @@ fn plus(a: Option<u64>, b: Option<u64>) -> Option<u64> {
 fn estimates(state: &TargetState, moment: &Moment) -> (Estimates, Estimates) {
     let of = |wanted: &dyn Fn(&SlotState) -> bool| {
         let slots = state.slots.iter().filter(|slot| wanted(slot));
-        slots.map(|slot| moment.sums.slot(slot.index)).fold(Estimates::default(), Estimates::add)
+        slots.map(|slot| of_slot(slot, moment)).fold(Estimates::default(), Estimates::add)
     };
     (of(&|slot| slot.is_last_image), of(&|_| true))
+}
+
+/// What the sites of a slot hold and have freed; a runtime knows that without them.
+fn of_slot(slot: &SlotState, moment: &Moment) -> Estimates {
+    let exact = |value: u64| Estimate { value: value as f64, variance: 0.0 };
+    match slot.source {
+        Source::Probes => moment.sums.slot(slot.index),
+        Source::Runtime { in_use: (objects, bytes), .. } => {
+            let freed = slot.functions_that(true).fold((0, 0), |sum: (u64, u64), (_, counts)| {
+                (sum.0 + counts.calls, sum.1.wrapping_add(counts.bytes))
+            });
+            Estimates {
+                inuse_objects: exact(objects),
+                inuse_bytes: exact(bytes),
+                free_objects: exact(freed.0),
+                free_bytes: exact(freed.1),
+                ..Estimates::default()
+            }
+        }
+    }
 }
 
 /// Adds the slots' histograms, up to the last bucket that holds something.

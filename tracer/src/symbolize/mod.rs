@@ -6,6 +6,7 @@
 mod addresses;
 mod ascii;
 pub mod call_site;
+mod go;
 mod guarded;
 mod namer;
 pub mod native;
@@ -25,7 +26,7 @@ use addresses::Known;
 pub use addresses::AddressCache;
 pub use guarded::is_asking;
 pub use native::Symbolizer;
-pub use places::{Located, Place, PlaceId};
+pub use places::{AddressKind, Located, Place, PlaceId};
 pub use symbols::{NOT_YET, Symbols};
 
 /// A stack whose frames have places, and none of which is garbage.
@@ -69,8 +70,8 @@ impl Symbols {
                     if mapping.is_none() && unmapped == Unmapped::Waits {
                         return None;
                     }
-                    let known =
-                        self.known(Located { address, interrupted, place: Place::of(address, mapping) });
+                    let kind = if interrupted { AddressKind::Interrupted } else { AddressKind::Return };
+                    let known = self.known(Located { address, kind, place: Place::of(address, mapping) });
                     if mapping.is_some() {
                         cache.insert(frame, known);
                     }
@@ -85,6 +86,17 @@ impl Symbols {
             frames.push(known.id);
         }
         Some(Stack { frames: frames.into(), stop, by_pointer })
+    }
+
+    /// Locates a stack that a runtime has recorded: one address per call of the source.
+    pub fn locate_calls(&mut self, addresses: &[u64], stop: StopReason, mappings: &Mappings) -> Stack {
+        let kind = AddressKind::RecordedCall;
+        let place = |&address: &u64| {
+            // Its instruction is meant: the byte behind it may be in the next mapping.
+            let mapping = mappings.find(address.saturating_sub(1));
+            self.place(Located { address, kind, place: Place::of(address, mapping) })
+        };
+        Stack { frames: addresses.iter().map(place).collect(), stop, by_pointer: false }
     }
 
     fn known(&mut self, located: Located) -> Known {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use blazesym::symbolize::{CodeInfo, Sym};
 
 use super::ascii;
+use super::go::GoTables;
 use super::guarded::{Failure, Guarded};
 use super::sources::Sources;
-use super::{Located, Place};
+use super::{AddressKind, Located, Place};
 use crate::elf::Image;
 use crate::frame::{Frame, Frames};
 use crate::target::mappings::MappedFile;
@@ -30,8 +31,8 @@ pub struct Symbolizer {
     named: HashMap<CodeKey, Frames>,
 }
 
-/// A file's identity, and an offset in it.
-type CodeKey = ((u64, u64), u64);
+/// A file's identity, an offset in it, and whether the innermost function there is meant alone.
+type CodeKey = ((u64, u64), u64, bool);
 
 /// What is known of a file.
 struct Object {
@@ -39,6 +40,8 @@ struct Object {
     image: Option<Image>,
     extents: Extents,
     /// Opened when the first name is asked for.
+    go: OnceCell<GoTables>,
+    /// Opened when the first name is asked for that is not in Go's tables.
     sources: OnceCell<Sources>,
     /// What they take of the budget.
     taken: Cell<u64>,
@@ -61,16 +64,19 @@ impl Symbolizer {
         match &located.place {
             Place::Elsewhere { .. } => [Arc::new(located.without_name("no symbol"))].into(),
             Place::File { file, file_offset } => {
-                // A return address may already belong to the next function or line: the call is what is asked for.
-                let before = file_offset.saturating_sub(1);
-                let code = FileOffset(if located.interrupted { *file_offset } else { before });
-                self.in_file(file, *file_offset, code, format!("{:#x}", located.address))
+                self.in_file(file, *file_offset, located.kind, format!("{:#x}", located.address))
             }
         }
     }
 
-    fn in_file(&mut self, file: &MappedFile, file_offset: u64, code: FileOffset, address: String) -> Frames {
-        let key = (file.identity, code.0);
+    fn in_file(&mut self, file: &MappedFile, file_offset: u64, kind: AddressKind, address: String) -> Frames {
+        let code = FileOffset(match kind {
+            AddressKind::Interrupted => file_offset,
+            // A return address may already belong to the next function or line: the call is what is asked for.
+            AddressKind::Return | AddressKind::RecordedCall => file_offset.saturating_sub(1),
+        });
+        let is_one_call = kind == AddressKind::RecordedCall;
+        let key = (file.identity, code.0, is_one_call);
         if let Some(known) = self.named.get(&key) {
             // The same code in another process.
             let at_address = |frame: &Arc<Frame>| Frame { address: address.clone(), ..Frame::clone(frame) };
@@ -84,7 +90,10 @@ impl Symbolizer {
             file_offset: Some(file_offset),
             ..Frame::default()
         };
-        let found = self.look_up(file, &object, code, &base);
+        let mut found = self.look_up(file, &object, code, &base);
+        if is_one_call {
+            found.truncate(1);
+        }
         let frames: Frames = found.into_iter().map(Arc::new).collect();
         self.named.insert(key, Arc::clone(&frames));
         frames
@@ -96,13 +105,14 @@ impl Symbolizer {
         let Some(vaddr) = image.file_offset_to_vaddr(code) else {
             return unnamed("not an ELF file with that code".to_owned());
         };
-        let sources = object.sources.get_or_init(|| {
-            let before = self.budget.get();
-            let sources = Sources::open(file, image, &self.budget);
-            object.taken.set(before - self.budget.get());
-            sources
-        });
-        let mut failure = sources.failure.clone();
+        let go =
+            object.go.get_or_init(|| object.taking(&self.budget, || GoTables::open(image, &self.budget)));
+        if let Some(frames) = go.frames(vaddr, base) {
+            return frames;
+        }
+        let open = || object.taking(&self.budget, || Sources::open(file, image, &self.budget));
+        let sources = object.sources.get_or_init(open);
+        let mut failure = sources.failure.clone().or_else(|| go.failure.clone());
         for source in sources.iter() {
             match self.blazesym.symbol(&source.elf, vaddr, |symbol| functions(symbol, base)) {
                 Ok(Some(frames)) => return frames,
@@ -130,7 +140,7 @@ impl Symbolizer {
         if self.objects.len() == before {
             return;
         }
-        self.named.retain(|(identity, _), _| files.contains(identity));
+        self.named.retain(|(identity, ..), _| files.contains(identity));
         // What it has read of the others it reads again when a name of theirs is new.
         self.blazesym = Guarded::default();
     }
@@ -146,7 +156,16 @@ impl Object {
         let image = file.file.try_clone().ok().and_then(|file| Image::open(file).ok());
         let build_id = image.as_ref().and_then(|image| image.build_id()).map(str::to_owned);
         let extents = image.as_ref().map(Extents::load).unwrap_or_default();
-        Self { build_id, image, extents, sources: OnceCell::new(), taken: Cell::default() }
+        let (go, sources) = (OnceCell::new(), OnceCell::new());
+        Self { build_id, image, extents, go, sources, taken: Cell::default() }
+    }
+
+    /// Opens something, and notes what that takes of the budget.
+    fn taking<T>(&self, budget: &Cell<u64>, open: impl FnOnce() -> T) -> T {
+        let before = budget.get();
+        let opened = open();
+        self.taken.set(self.taken.get() + (before - budget.get()));
+        opened
     }
 
     /// A stripped function is still one function: it is called after its first address, as disassemblers do.

@@ -69,13 +69,25 @@ impl Place {
     }
 }
 
+/// What the address of a frame says of its code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AddressKind {
+    /// A call returns to it: all functions whose code that call is are meant, those that were inlined there too.
+    Return,
+    /// A signal interrupted it there: no call stands before it.
+    Interrupted,
+    /// One call of the source, as a runtime has recorded it: one byte behind an instruction of it. Calls that were inlined
+    /// have addresses of their own, so the innermost function alone is meant (`tracebackPCs` in Go's `runtime/traceback.go`).
+    RecordedCall,
+}
+
 /// Where the code of a frame goes on, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Located {
     /// In the process.
     pub address: u64,
-    /// A signal interrupted it there: no call stands before it.
-    pub interrupted: bool,
+    /// What it says.
+    pub kind: AddressKind,
     /// Where it lies.
     pub place: Place,
 }
@@ -131,7 +143,9 @@ impl Places {
         if let Some(&id) = self.ids.get(&located) {
             return id;
         }
-        let entry = Entry { follows_call: located.place.follows_call(), located: located.clone() };
+        // What a runtime has recorded stands behind any instruction: nobody asks.
+        let follows_call = located.kind != AddressKind::RecordedCall && located.place.follows_call();
+        let entry = Entry { follows_call, located: located.clone() };
         let id = match self.free.pop() {
             Some(id) => {
                 self.all[id.index()] = entry;
@@ -159,7 +173,7 @@ impl Places {
         for id in &gone {
             // What it held, a file above all, goes at once.
             let place = Place::Elsewhere { module: None, reason: "forgotten" };
-            let located = Located { address: 0, interrupted: false, place };
+            let located = Located { address: 0, kind: AddressKind::Return, place };
             self.all[id.index()] = Entry { located, follows_call: false };
         }
         self.free.extend_from_slice(&gone);
@@ -189,7 +203,7 @@ mod tests {
     fn a_place_has_one_number() {
         let located = |address, reason| Located {
             address,
-            interrupted: false,
+            kind: AddressKind::Return,
             place: Place::Elsewhere { module: None, reason },
         };
         let mut places = Places::default();
@@ -198,13 +212,15 @@ mod tests {
         assert_ne!(first, places.id(located(1, "b")), "another program may lie there after an exec");
         assert_eq!(first, places.id(located(1, "a")));
         assert_eq!(places.located(first), &located(1, "a"));
+        let recorded = Located { kind: AddressKind::RecordedCall, ..located(1, "a") };
+        assert_ne!(first, places.id(recorded), "there it is one function, here all that were inlined");
     }
 
     #[test]
     fn a_place_that_is_forgotten_gives_its_number_to_another() {
         let located = |address| Located {
             address,
-            interrupted: false,
+            kind: AddressKind::Return,
             place: Place::Elsewhere { module: None, reason: "made up" },
         };
         let mut places = Places::default();
@@ -222,7 +238,7 @@ mod tests {
         let file = Arc::new(file);
         let located = |address| Located {
             address,
-            interrupted: false,
+            kind: AddressKind::Return,
             place: Place::File { file: Arc::clone(&file), file_offset: 16 },
         };
         let mut places = Places::default();

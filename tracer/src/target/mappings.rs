@@ -16,7 +16,9 @@ use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 use tracer_ebpf::abi::Range;
 
 use super::seen;
+use crate::elf::Image;
 use crate::elf::root::Root;
+use crate::units::FileOffset;
 
 /// A file that some target has mapped.
 #[derive(Debug)]
@@ -175,7 +177,17 @@ impl Mappings {
         })
     }
 
-    /// The same by the file's path.
+    /// How far the addresses of an object are from those in the process, wrapping; `None` if none of its code is mapped.
+    #[must_use]
+    pub fn bias_of(&self, file: &MappedFile, image: &Image) -> Option<u64> {
+        self.0.iter().find_map(|mapping| {
+            let Backing::File(mapped) = &mapping.backing else { return None };
+            let here = (mapped.identity == file.identity).then_some(FileOffset(mapping.file_offset))?;
+            Some(mapping.start.wrapping_sub(image.file_offset_to_vaddr(here)?.0))
+        })
+    }
+
+    /// The address in the process of an offset in the file of this path.
     #[must_use]
     pub fn address_in(&self, path: &str, file_offset: u64) -> Option<u64> {
         self.0.iter().find_map(|mapping| {

@@ -145,6 +145,13 @@ impl Target {
         })
     }
 
+    /// When it was started, seconds since 1970, to some hundredths; 0 if the kernel does not say when it booted.
+    #[must_use]
+    pub fn started_unix_seconds(&self) -> f64 {
+        let booted = procfs::boot_time_secs().unwrap_or_default();
+        booted as f64 + self.start_time as f64 / procfs::ticks_per_second() as f64
+    }
+
     /// Whether it still runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {

@@ -49,12 +49,34 @@ mod tests {
 
     #[test]
     fn document_reads_back_as_the_same_snapshot() {
-        for snapshot in [sample::sample(), sample::two_targets(), sample::alloc_mode(), sample::sampled()] {
+        for snapshot in
+            [sample::sample(), sample::two_targets(), sample::alloc_mode(), sample::sampled(), sample::cgo()]
+        {
             let mut text = Vec::new();
             write(&snapshot, &mut text).unwrap();
             assert!(text.ends_with(b"}\n"));
             assert_eq!(read(&mut text.as_slice()).unwrap(), snapshot);
         }
+    }
+
+    #[test]
+    fn what_a_runtime_says_is_in_the_document_and_older_ones_open_without_it() {
+        let mut text = Vec::new();
+        write(&sample::go(), &mut text).unwrap();
+        let mut document: Value = serde_json::from_slice(&text).unwrap();
+        let target = &mut document["targets"][0];
+        assert_eq!(target["gc"]["forced_cycles"], 2);
+        let allocator = &mut target["allocators"][0];
+        assert_eq!(
+            (&allocator["source"], &allocator["sample_bytes"]),
+            (&"runtime".into(), &(512 << 10).into())
+        );
+        for key in ["sample_bytes", "profile_age_seconds", "lag_bytes"] {
+            assert!(allocator.as_object_mut().unwrap().remove(key).is_some(), "{key}");
+        }
+        assert!(target.as_object_mut().unwrap().remove("gc").is_some());
+        let old = read(&mut document.to_string().as_bytes()).unwrap();
+        assert_eq!((&old.targets[0].gc, old.targets[0].allocators[0].lag_bytes), (&None, None));
     }
 
     #[test]

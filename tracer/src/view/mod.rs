@@ -6,14 +6,17 @@ use std::path::Path;
 
 use crate::model::snapshot::{Dimension, Mode, Snapshot};
 
+pub mod advice;
 pub mod flamegraph;
 pub mod frame;
+mod gc;
 pub mod json;
 pub mod page;
 pub mod pprof;
 pub mod prometheus;
 mod quality;
 pub mod read;
+mod runtime;
 pub mod table;
 pub mod targets;
 mod text;
@@ -133,7 +136,15 @@ mod tests {
     #[test]
     fn every_format_writes_every_sample() {
         let options = Options { dimension: Dimension::InuseSpace, top: 20, colour: false, width: Some(80) };
-        for snapshot in [sample::sample(), sample::two_targets(), sample::alloc_mode(), sample::empty()] {
+        let samples = [
+            sample::sample(),
+            sample::two_targets(),
+            sample::alloc_mode(),
+            sample::go(),
+            sample::cgo(),
+            sample::empty(),
+        ];
+        for snapshot in samples {
             for format in [Format::Table, Format::Json, Format::Pprof, Format::Folded, Format::Svg] {
                 let mut out = Vec::new();
                 write(format, &snapshot, &options, &mut out).unwrap();

@@ -13,12 +13,15 @@ use crate::model::node::Node;
 
 mod accept;
 mod list;
+mod metric;
 mod page;
+mod pauses;
 mod points;
 mod process;
 mod sizes;
 
-pub use list::{Kind, METRICS, Metric, Truth};
+pub use list::METRICS;
+pub use metric::{Kind, Metric, Truth};
 
 /// What is exported.
 #[derive(Clone, Copy, Debug)]

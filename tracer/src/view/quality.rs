@@ -8,7 +8,7 @@ use crate::model::snapshot::{Comparison, Mode, Overhead, Quality, Snapshot, Verd
 use crate::units::{Bytes, Count};
 use crate::view::frame::age;
 use crate::view::text::Ink;
-use crate::view::words;
+use crate::view::{runtime, words};
 
 /// Standard errors that chance does not explain: beyond them lies one run in 16,000.
 const DEVIATION_MAX: f64 = 4.0;
@@ -39,6 +39,7 @@ pub(crate) fn facts(snapshot: &Snapshot) -> Vec<Fact> {
     losses(quality, &mut block);
     // What another program has counted is not known: only our own profiles have a self-check.
     match snapshot.mode {
+        _ if !runtime::has_probes(snapshot) => {}
         Mode::Alloc => {
             block.add("counted", "calls at their entry, also those that fail; frees are not seen", None);
         }
@@ -47,11 +48,18 @@ pub(crate) fn facts(snapshot: &Snapshot) -> Vec<Fact> {
         }
         Mode::Live => {}
     }
+    for (label, text) in runtime::quality(snapshot) {
+        block.add(label, &text, None);
+    }
     if snapshot.is_sampled() {
         sampled(snapshot, &mut block);
     }
-    gaps(quality, &mut block);
-    block.add("overhead", &overhead(&snapshot.overhead), None);
+    gaps(snapshot, &mut block);
+    let overhead = match runtime::has_probes(snapshot) {
+        true => overhead(&snapshot.overhead),
+        false => "no probes: the runtime's numbers are read from the process's memory".to_owned(),
+    };
+    block.add("overhead", &overhead, None);
     if let Some(bytes) = snapshot.overhead.map_bytes {
         block.add("kernel memory", &format!("{} in BPF maps", Bytes(bytes)), None);
     }
@@ -128,9 +136,14 @@ fn deviation(comparison: &Comparison, unit: &str) -> String {
         .map_or_else(|| "no error known".to_owned(), |deviation| format!("{deviation:+.1}{unit}"))
 }
 
-fn gaps(quality: &Quality, block: &mut Block) {
+fn gaps(snapshot: &Snapshot, block: &mut Block) {
+    let quality = &snapshot.quality;
     let (events, sampled) = (Count(quality.events), number(quality.sampled, "stack", "stacks"));
-    block.add("events", &format!("{events} counted, {sampled} walked"), None);
+    let walked = match runtime::has_probes(snapshot) {
+        true => format!(", {sampled} walked"),
+        false => " by the runtime".to_owned(),
+    };
+    block.add("events", &format!("{events} counted{walked}"), None);
     for (key, count) in counted(&quality.truncated) {
         let text =
             format!("{}, callers not known: {}", number(count, "stack", "stacks"), words::truncated(key));

@@ -1,6 +1,7 @@
 //! Snapshots for the tests of the views: small, with everything that is hard to show.
 
 mod busy;
+mod go;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use crate::model::snapshot::{
 };
 
 pub(crate) use busy::{busy, fleet, many};
+pub(crate) use go::{cgo, collections, go};
 
 const EXE: &str = "/srv/leaky/bin/leaky";
 const EXE_BUILD_ID: &str = "6f1b2c3d4e5f60718293a4b5c6d7e8f901234567";
@@ -155,6 +157,7 @@ pub(crate) fn empty() -> Snapshot {
 fn leak(pid: u32) -> CallSite {
     let insert = frame(0x5555_5555_61a8, "Cache::insert(std::string const&)", EXE, 0x21a8);
     CallSite {
+        called: None,
         id: 0,
         pid,
         thread: None,
@@ -210,6 +213,7 @@ fn leak(pid: u32) -> CallSite {
 
 fn cut(pid: u32) -> CallSite {
     CallSite {
+        called: None,
         id: 1,
         pid,
         thread: None,
@@ -282,6 +286,9 @@ fn target(pid: u32, comm: &str, sites: &[CallSite]) -> Target {
             version: Some("2.36".to_owned()),
             prefix: String::new(),
             source: "uprobe".to_owned(),
+            sample_bytes: None,
+            profile_age_seconds: None,
+            lag_bytes: None,
             totals: None,
             probes: vec![probe("malloc", 0x98930, "uretprobe"), probe("free", 0x98f59, "none")],
         }],
@@ -303,6 +310,7 @@ fn target(pid: u32, comm: &str, sites: &[CallSite]) -> Target {
             ],
             lifetime_histogram: None,
         },
+        gc: None,
         timeline: None,
     }
 }

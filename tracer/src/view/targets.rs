@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::mode::Mode;
-use crate::model::node::{Node, NodeTarget, PodName};
+use crate::model::node::{Node, NodeTarget, PodName, RuntimeHeap};
+use crate::model::snapshot::Gc;
 
 /// Everything that is known of the processes.
 #[derive(Serialize)]
@@ -29,6 +30,12 @@ struct Row<'a> {
     mode: Mode,
     sample_bytes: u64,
     allocators: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<&'a RuntimeHeap>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gc: Option<&'a Gc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gc_cycles_per_second: Option<f64>,
     counted_seconds: f64,
     alloc_objects: u64,
     alloc_bytes: u64,
@@ -89,6 +96,9 @@ fn row(target: &NodeTarget) -> Row<'_> {
         mode: target.mode,
         sample_bytes: target.sample_bytes,
         allocators: &target.allocators,
+        runtime: target.runtime.as_ref(),
+        gc: target.gc.as_ref(),
+        gc_cycles_per_second: target.gc_cycles_per_second,
         counted_seconds: target.counted_seconds,
         alloc_objects: target.alloc_objects,
         alloc_bytes: target.alloc_bytes,
@@ -133,8 +143,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::node::TargetId;
+    use crate::model::node::{RuntimeHeap, TargetId};
     use crate::target::labels::LabelSet;
+    use crate::view::sample;
 
     fn node() -> Node {
         let labels =
@@ -159,6 +170,23 @@ mod tests {
         assert_eq!(list["targets"][0]["labels"], json!({"service": "shop", "canary_group": "canary"}));
         assert_eq!(list["targets"][0]["inuse_bytes"], Value::Null);
         assert_eq!(list["targets"][1]["labels"], json!({}));
+    }
+
+    #[test]
+    fn what_a_runtime_says_is_listed() {
+        let mut node = node();
+        let target = &mut node.targets[0];
+        target.runtime = RuntimeHeap::of(&sample::go().targets[0].allocators[0]);
+        (target.gc, target.gc_cycles_per_second) = (Some(sample::collections()), Some(8.3));
+        let mut out = Vec::new();
+        write(&node, &mut out).unwrap();
+        let list: Value = serde_json::from_slice(&out).unwrap();
+        let [go, other] = [&list["targets"][0], &list["targets"][1]];
+        assert_eq!(go["runtime"]["version"], "go1.27.3");
+        assert_eq!(go["runtime"]["sample_bytes"], 512 << 10);
+        assert_eq!(go["gc"]["cycles"], 83);
+        assert_eq!(go["gc_cycles_per_second"], 8.3);
+        assert_eq!((other.get("runtime"), other.get("gc")), (None, None));
     }
 
     #[test]

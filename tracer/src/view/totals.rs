@@ -85,6 +85,9 @@ mod tests {
                 version: None,
                 prefix: String::new(),
                 source: "uprobe".to_owned(),
+                sample_bytes: None,
+                profile_age_seconds: None,
+                lag_bytes: None,
                 totals: None,
                 probes: vec![probe],
             };

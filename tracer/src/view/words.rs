@@ -2,7 +2,7 @@
 
 use crate::model::snapshot::{Dimension, Mode, Snapshot, Totals, Verdict};
 use crate::units::{Bytes, Count};
-use crate::view::frame;
+use crate::view::{frame, runtime};
 
 /// A key of `quality.lost` or `quality.truncated`, what it means and what the reader can do.
 struct Words {
@@ -96,10 +96,27 @@ pub const fn dimension(dimension: Dimension) -> &'static str {
 /// How much is looked at.
 #[must_use]
 pub fn sampling(snapshot: &Snapshot) -> String {
-    match snapshot.sample_bytes {
-        0 if snapshot.is_sampled() => "every allocation now, samples before".to_owned(),
+    let heaps = runtime::heaps(snapshot);
+    let every = |bytes: u64| format!("a sample every {}", Bytes(bytes));
+    let of_runtimes = heaps.iter().filter_map(|heap| heap.sample_bytes).max().map(|bytes| match bytes {
+        1 => "every allocation".to_owned(),
+        bytes => every(bytes),
+    });
+    if !runtime::has_probes(snapshot) {
+        return of_runtimes.unwrap_or_else(|| "no call sites".to_owned());
+    }
+    let was_sampled =
+        if heaps.is_empty() { snapshot.is_sampled() } else { snapshot.quality.self_check.is_some() };
+    let of_probes = match snapshot.sample_bytes {
+        0 if was_sampled => "every allocation now, samples before".to_owned(),
         0 => "every allocation".to_owned(),
-        bytes => format!("a sample every {}", Bytes(bytes)),
+        bytes => every(bytes),
+    };
+    match (of_runtimes, heaps.first()) {
+        (Some(text), Some(heap)) if text != of_probes => {
+            format!("{of_probes}, in {} {text}", frame::printable(&heap.name))
+        }
+        _ => of_probes,
     }
 }
 
@@ -147,7 +164,9 @@ pub fn verdict_sentence(snapshot: &Snapshot) -> String {
     let quality = &snapshot.quality;
     match quality.verdict {
         Verdict::Exact => "nothing was lost, nothing is estimated".to_owned(),
-        Verdict::Sampled if quality.self_check.is_none() => "all numbers are estimates".to_owned(),
+        Verdict::Sampled if quality.self_check.is_none() && runtime::heaps(snapshot).is_empty() => {
+            "all numbers are estimates".to_owned()
+        }
         Verdict::Sampled => {
             "nothing was lost; call sites are estimates, totals without ± are exact".to_owned()
         }

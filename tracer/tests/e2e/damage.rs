@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracer::elf::{DebugFinder, Image};
-use tracer::symbolize::{Located, Place, Symbolizer};
+use tracer::symbolize::{AddressKind, Located, Place, Symbolizer};
 use tracer::target::mappings::MappedFile;
 use tracer::units::ElfVaddr;
 use tracer::unwind::Extents;
@@ -75,7 +75,7 @@ fn name_addresses(bytes: &[u8], seed: u64) {
     let (file, mut symbolizer) = (Arc::new(file), Symbolizer::default());
     for file_offset in (0x1000..bytes.len() as u64).step_by(0x171).take(40) {
         let place = Place::File { file: Arc::clone(&file), file_offset };
-        let located = Located { address: file_offset, interrupted: false, place };
+        let located = Located { address: file_offset, kind: AddressKind::Return, place };
         assert!(!symbolizer.frames(&located).is_empty(), "an address without a name has a reason");
     }
 }

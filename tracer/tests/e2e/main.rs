@@ -4,6 +4,7 @@
 //! that cannot run here says `SKIP name: reason`; reasons that concern the kernel begin with
 //! `kernel:`. Run by `cargo xtask test`; alone: `cargo xtask test --only e2e`.
 
+mod advise;
 mod allocators;
 mod bad_input;
 mod bad_machine;
@@ -20,6 +21,7 @@ mod exceptions;
 mod family;
 mod fixtures;
 mod frames;
+mod go;
 mod groups;
 mod harness;
 mod inspect;

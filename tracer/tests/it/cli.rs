@@ -158,7 +158,8 @@ fn a_command_line_of_the_wrong_shape_is_refused() {
 /// Check that help goes to stdout, and that it shows nothing that is refused or meant for the program itself.
 #[test]
 fn help_shows_every_option_that_works_and_no_other() {
-    const COMMANDS: [&str; 8] = ["attach", "run", "daemon", "ctl", "view", "doctor", "completions", "man"];
+    const COMMANDS: [&str; 9] =
+        ["attach", "run", "daemon", "ctl", "view", "advise", "doctor", "completions", "man"];
     let options = "--mode --sample-bytes --duration --interval --top --format --output --view --older-than \
                    --include --exclude --label --allocator --object --symbol-prefix --attach --follow-forks --by-thread --max-stacks --max-live";
     let main_help = tracer(["--help"]);
@@ -175,6 +176,10 @@ fn help_shows_every_option_that_works_and_no_other() {
         ("daemon", settings),
         ("ctl", "--socket TRACER_SOCKET status rate mode target"),
         ("view", "--format --top --view"),
+        (
+            "advise",
+            "--pid --fail-above --by --top --format --output --duration --mode --sample-bytes --include --exclude",
+        ),
     ] {
         let help = tracer([command, "--help"]);
         for option in shown.split_whitespace() {

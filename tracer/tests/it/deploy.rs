@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use tools::promtool;
 
 /// The metrics of the daemon, without what is said of every process.
-const METRICS: [&str; 36] = [
+const METRICS: [&str; 46] = [
     "tracer_alloc_bytes_total",
     "tracer_alloc_objects_total",
     "tracer_alloc_size_bytes",
@@ -32,6 +32,13 @@ const METRICS: [&str; 36] = [
     "tracer_events_total",
     "tracer_free_bytes_total",
     "tracer_free_objects_total",
+    "tracer_gc_cpu_ratio",
+    "tracer_gc_cycles_total",
+    "tracer_gc_forced_cycles_total",
+    "tracer_gc_heap_goal_bytes",
+    "tracer_gc_heap_live_bytes",
+    "tracer_gc_pause_seconds",
+    "tracer_gc_pauses_missed_total",
     "tracer_http_requests_refused_total",
     "tracer_inuse_bytes",
     "tracer_inuse_objects",
@@ -49,10 +56,13 @@ const METRICS: [&str; 36] = [
     "tracer_target_overhead_seconds_total",
     "tracer_target_processes",
     "tracer_target_resident_bytes",
-    // Of a histogram.
+    // Of histograms.
     "tracer_alloc_size_bytes_bucket",
     "tracer_alloc_size_bytes_count",
     "tracer_alloc_size_bytes_sum",
+    "tracer_gc_pause_seconds_bucket",
+    "tracer_gc_pause_seconds_count",
+    "tracer_gc_pause_seconds_sum",
     // Of every program that Prometheus scrapes.
     "process_cpu_seconds_total",
     "process_resident_memory_bytes",

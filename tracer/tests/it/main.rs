@@ -2,11 +2,14 @@
 //!
 //! Nothing here attaches to a process. What does stands in `tests/e2e`.
 
+mod advise;
 mod bpf_object;
 mod cli;
 mod config;
 mod ctl;
 mod deploy;
+mod go;
+mod go_variables;
 mod metrics;
 mod readme;
 mod screens;

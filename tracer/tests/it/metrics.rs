@@ -10,7 +10,7 @@ use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::{
     Bucket, BucketSpan, Metric as Message, MetricFamily, MetricType,
 };
 use prost::Message as _;
-use tracer::model::node::{AllocatorCounts, Node, OTHER, Own, Series, SiteSeries};
+use tracer::model::node::{AllocatorCounts, GcCounts, Node, OTHER, Own, Series, SiteSeries};
 use tracer::target::kubernetes::Standing;
 use tracer::target::labels::LabelSet;
 use tracer::view::prometheus::{self, Exposition, Kind, METRICS, ProcessUsage, Scrape};
@@ -66,6 +66,10 @@ fn hostile() -> Series {
         memory_limit_bytes: Some(1 << 30),
         sample_interval_bytes: Some(524_288),
         attached_ratio: Some(0.75),
+        gc: Some(collections()),
+        gc_cpu_ratio: Some(0.041),
+        gc_heap_goal_bytes: Some(125_829_120),
+        gc_heap_live_bytes: Some(63_963_136),
         sites: vec![
             SiteSeries {
                 site: "operator\"\"_x<\"a\\b\">(char const*)\n (/src/a b.cc:7)".to_owned(),
@@ -75,6 +79,21 @@ fn hostile() -> Series {
             SiteSeries { site: "main (main.c:1)".to_owned(), alloc_bytes: 1, inuse_bytes: None },
         ],
     }
+}
+
+/// 84 cycles, of which the pauses of 81 were seen: up to 25 us, 100 us, 2.5 ms, and above a second.
+fn collections() -> GcCounts {
+    let mut counts = GcCounts {
+        cycles: 84,
+        forced_cycles: 2,
+        pause_seconds: 1.375,
+        pauses_missed: 3,
+        ..GcCounts::default()
+    };
+    for (bucket, count) in [(1, 60), (3, 18), (7, 2), (15, 1)] {
+        counts.pauses[bucket] = count;
+    }
+    counts
 }
 
 /// In mode `alloc`, nothing known of its place, no process left.
@@ -271,6 +290,25 @@ fn the_histogram_has_classic_and_native_buckets() {
     assert!(bare.positive_span.is_empty() && bare.zero_threshold > 0.0, "it is known as a native one");
 }
 
+/// Check the histogram of pauses: classic buckets only, whose count is that of the cycles whose pause was seen.
+#[test]
+fn pauses_are_a_classic_histogram() {
+    let families = families(&page(&node(), Exposition::Protobuf));
+    let family =
+        families.iter().find(|family| family.name == "tracer_gc_pause_seconds").expect("the histogram");
+    let [only] = &family.metric[..] else { panic!("of the one that tells: {family:?}") };
+    let histogram = only.histogram.as_ref().expect("a histogram");
+    assert_eq!((histogram.sample_count, histogram.sample_sum), (81, 1.375));
+    let cumulative: Vec<_> = histogram.bucket.iter().map(|bucket| bucket.cumulative_count).collect();
+    assert_eq!(cumulative, [0, 60, 60, 78, 78, 78, 78, 80, 80, 80, 80, 80, 80, 80, 80, 81]);
+    let bounds: Vec<_> = histogram.bucket.iter().map(|bucket| bucket.upper_bound).collect();
+    assert_eq!((bounds[0], bounds[14], bounds[15]), (10e-6, 1.0, f64::INFINITY));
+    assert!(histogram.positive_span.is_empty() && histogram.zero_threshold == 0.0, "it is no native one");
+    let text = text(&node(), Exposition::Text);
+    let counter = text.lines().find(|line| line.starts_with("tracer_gc_cycles_total{"));
+    assert!(counter.is_some_and(|line| line.ends_with(" 84")), "{counter:?}");
+}
+
 /// Check that what is not known is not on the page, rather than 0.
 #[test]
 fn what_is_none_is_absent() {
@@ -284,6 +322,7 @@ fn what_is_none_is_absent() {
         "tracer_overhead_ratio",
         "tracer_target_resident_bytes",
         "tracer_site_",
+        "tracer_gc_",
         "tracer_map_bytes",
     ] {
         assert!(!text.contains(absent), "{absent}");

@@ -246,6 +246,7 @@ impl Fleet {
             labels,
             pod: self.known.pod(tally.id),
             sample_bytes: standing.tracing.sample_bytes,
+            runtime: tally.runtime.clone(),
             memory_limit: self.known.memory_limit(tally.id),
             counted_seconds: self.known.seconds_since_met(tally.id),
             tally,

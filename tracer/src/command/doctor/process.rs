@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::bindings::{self, Binding};
 use crate::command::Failure;
+use crate::command::session::go::{self, GoHeap};
 use crate::command::session::image;
 use crate::command::session::planned::{Outcome, PlanCache};
 use crate::elf::{Image, Table};
@@ -32,6 +33,8 @@ pub(super) struct Evidence {
     bindings: Vec<Binding>,
     /// The allocators that would be traced, and their probes.
     allocators: Vec<snapshot::Allocator>,
+    /// The runtime whose own numbers would be read, without a probe.
+    runtime: Option<Runtime>,
     /// Debug files that were used, or were not and why.
     notes: Vec<String>,
     /// Files through whose code stacks are walked by frame pointers, or not at all, and why.
@@ -50,6 +53,16 @@ struct Object {
     is_dull: bool,
 }
 
+/// A runtime that tells what it allocates.
+#[derive(Debug, Serialize)]
+struct Runtime {
+    name: String,
+    version: Option<String>,
+    object: String,
+    /// What of it cannot be read, and why.
+    missing: Vec<String>,
+}
+
 /// Looks at a process as `attach` would.
 pub(super) fn examine(pid: u32) -> Result<Evidence, Failure> {
     let target = Target::open(pid)?;
@@ -66,6 +79,7 @@ pub(super) fn examine(pid: u32) -> Result<Evidence, Failure> {
         objects: Vec::new(),
         bindings: bindings_of(pid, &mappings, &files),
         allocators: Vec::new(),
+        runtime: None,
         notes: Vec::new(),
         without_tables: files.iter().filter_map(|file| lacks_table(file)).collect(),
         skipped: Vec::new(),
@@ -78,9 +92,16 @@ pub(super) fn examine(pid: u32) -> Result<Evidence, Failure> {
         let (found, is_dull) = evidence.look_at(file, plans.of(file, &choice, Mode::Live, pid), kind);
         evidence.objects.push(Object { path: file.path.clone(), found, is_dull });
     }
-    evidence.refusal = image::prepare(&mappings, &choice, Mode::Live, pid, &mut plans)
-        .err()
-        .map(|failure| failure.to_string());
+    let go = go::find(pid, &mappings, &evidence.exe, &choice, &mut go::Programs::default());
+    let beside = image::prepare(&mappings, &choice, Mode::Live, pid, &mut plans)
+        .and_then(|found| go::beside(&found, go, pid, &choice));
+    match beside {
+        Ok((go, failure)) => {
+            evidence.skipped.extend(failure);
+            evidence.runtime = go.as_ref().map(Runtime::of);
+        }
+        Err(failure) => evidence.refusal = Some(failure.to_string()),
+    }
     Ok(evidence)
 }
 
@@ -99,6 +120,30 @@ fn bindings_of(pid: u32, mappings: &Mappings, files: &[Arc<MappedFile>]) -> Vec<
     let images: Vec<_> = files.iter().filter_map(|file| Some((file, open(file)?))).collect();
     let images: Vec<_> = images.iter().map(|(file, image)| (&***file, image)).collect();
     bindings::read(pid, mappings, &images)
+}
+
+impl Runtime {
+    fn of(go: &GoHeap) -> Self {
+        let (version, object) = go.describe();
+        Self {
+            name: go::NAME.to_owned(),
+            version: version.map(str::to_owned),
+            object: object.to_owned(),
+            missing: go.missing(),
+        }
+    }
+
+    /// For people.
+    fn text(&self) -> String {
+        let version = self.version.as_deref().unwrap_or(go::UNKNOWN);
+        let what = "as its runtime counts and samples it: no probes";
+        let mut text = format!("  {}: the heap of {version}, {what}\n", self.object);
+        for missing in &self.missing {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "    {missing}");
+        }
+        text
+    }
 }
 
 impl Evidence {
@@ -142,6 +187,9 @@ impl Evidence {
         }
         let dull = self.objects.iter().filter(|object| object.is_dull).count();
         let _ = writeln!(text, "  {dull} other mapped files without an allocator");
+        if let Some(runtime) = &self.runtime {
+            text.push_str(&runtime.text());
+        }
         for binding in &self.bindings {
             let _ = writeln!(text, "  {binding}");
         }

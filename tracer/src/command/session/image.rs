@@ -41,6 +41,20 @@ pub(crate) struct Found {
     others: Vec<String>,
     /// Debug files of objects without an allocator: used, or not and why.
     debug_notes: Vec<String>,
+    /// The file that was asked for is none that is mapped.
+    maps_no_files: bool,
+}
+
+impl Found {
+    /// No file brings an allocator.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    /// Why a process cannot be traced where [`Self::is_nothing`].
+    pub(crate) fn refusal(&self, pid: u32, choice: &Choice) -> Failure {
+        nothing_found(pid, choice, self.maps_no_files, self)
+    }
 }
 
 /// Finds the allocators of a process and plans their probes.
@@ -58,10 +72,8 @@ pub(crate) fn prepare(
     let unopened = mappings.unopened();
     let not_looked_at = |(path, reason)| format!("{path} was not looked at for an allocator: {reason}");
     found.notes.extend(unopened.into_iter().map(not_looked_at));
-    if found.objects.is_empty() {
-        return Err(nothing_found(pid, choice, files.is_empty(), &found));
-    }
-    if found.objects.iter().all(|object| object.planned.plan.points.is_empty()) {
+    found.maps_no_files = files.is_empty();
+    if !found.is_nothing() && found.objects.iter().all(|object| object.planned.plan.points.is_empty()) {
         let paths: Vec<_> = found.objects.iter().map(|object| object.file.path.as_str()).collect();
         return Err(Failure::CannotTrace(format!(
             "process {pid}: none of the functions of {} can be probed: {}",
@@ -290,6 +302,9 @@ pub(crate) fn describe(planned: &Planned, file: &MappedFile, kind: Kind) -> Vec<
         version: allocator.version.clone(),
         prefix: allocator.prefix.clone(),
         source: "uprobe".to_owned(),
+        sample_bytes: None,
+        profile_age_seconds: None,
+        lag_bytes: None,
         totals: None,
         probes: planned
             .plan

@@ -175,6 +175,9 @@ impl Session {
         let over: HashSet<TargetId> =
             self.traced.iter().filter(|traced| is_over(traced)).map(Traced::id).collect();
         if !over.is_empty() {
+            let keys: Vec<u64> =
+                self.traced.iter().filter(|traced| is_over(traced)).flat_map(Traced::runtime_keys).collect();
+            self.model.forget_stacks(&keys);
             self.model.forget_processes(&over);
             self.traced.retain(|traced| !is_over(traced));
             if let Some(gone) = &mut self.gone {
@@ -199,6 +202,7 @@ impl Session {
         self.symbols.forget(&self.model.places(), &files);
         self.files.keep(&files);
         self.plans.keep(&files);
+        self.go_programs.keep(&files);
         self.loaders.keep(&files);
     }
 }

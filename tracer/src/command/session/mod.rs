@@ -4,6 +4,7 @@ mod ages;
 pub(super) mod calibrate;
 mod choice;
 mod deep_stack;
+pub(super) mod go;
 pub(super) mod image;
 mod leave;
 mod pictures;
@@ -66,6 +67,7 @@ pub struct Session {
     seed: u64,
     files: FileCache,
     plans: PlanCaches,
+    go_programs: go::Programs,
     loaders: loader::Known,
     /// `None` where stacks are walked by frame pointers.
     unwinding: Option<Unwinding>,
@@ -135,6 +137,7 @@ impl Session {
             seed: random_seed(),
             files: FileCache::default(),
             plans: PlanCaches::default(),
+            go_programs: go::Programs::default(),
             loaders: loader::Known::default(),
             traced: Vec::new(),
             given: BTreeSet::new(),
@@ -263,6 +266,7 @@ impl Session {
             self.locate_waiting();
         }
         self.refresh_next();
+        self.look_at_runtimes(self.gone.is_none());
         // What is over has tables that others may have no room for.
         self.free_slots();
         for _ in 0..self.traced.len().div_ceil(USAGE_LOOKS) {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use tracer_ebpf::abi::{Followed, MAX_FUNCTIONS};
 
+use super::go::{self, GoHeap};
 use super::image::{self, Found, Object};
 use super::unwinding::{self, Uses};
 use super::{Session, calibrate};
@@ -31,6 +32,15 @@ impl Session {
         let tracing = self.traced[index].tracing;
         let found =
             image::prepare(&mappings, &self.choice, tracing.mode, pid, self.plans.of_mode(tracing.mode))?;
+        let exe = self.traced[index].exe().to_owned();
+        let go = go::find(pid, &mappings, &exe, &self.choice, &mut self.go_programs);
+        let (go, failure) = go::beside(&found, go, pid, &self.choice)?;
+        if let Some(failure) = failure {
+            self.count_failure_in(index, &failure);
+        }
+        for missing in go.iter().flat_map(GoHeap::missing) {
+            self.note(format!("process {pid}: {missing}"));
+        }
         self.say(index, &found);
         self.free_slots();
         let Some(slot) = self.slots.take() else {
@@ -46,7 +56,7 @@ impl Session {
         unwinding::publish(self.unwinding.as_ref(), &mut self.kernel, slot, &mappings, &mut uses);
         match self.attach_objects(pid, tracing.mode, slot, hold, found.objects) {
             Ok(attached) => {
-                self.traced[index].begin_image(slot, mappings, uses);
+                self.traced[index].begin_image(slot, mappings, uses, go);
                 let kind = self.kernel.kind();
                 for Attached { object, totals, links } in attached {
                     self.traced[index].add_object(object, totals, kind, links);

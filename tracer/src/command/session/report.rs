@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Session;
+use super::go::GoHeap;
 use super::traced::Traced;
 use super::unwinding::Unwinding;
+use crate::collect::runtime::ProfiledSite;
 use crate::collect::{self, SiteCounts};
 use crate::command::Failure;
 use crate::kernel::memory;
 use crate::mode::{Mode, Tracing};
 use crate::model::node::TargetId;
 use crate::model::snapshot::Host;
-use crate::model::{Ages, Moment, SiteSums, SlotState, TargetState};
+use crate::model::{Ages, Moment, SiteSums, SlotState, Source, TargetState};
 use crate::options::TraceOptions;
 
 /// What a moment is to be of.
@@ -61,6 +63,7 @@ pub(super) fn moment(
     options: &TraceOptions,
     scope: Scope<'_>,
 ) -> Result<Moment, Failure> {
+    session.look_at_runtimes(!matches!(scope, Scope::Sums));
     let mut targets = Vec::new();
     let is_meant = |traced: &&Traced| !matches!(scope, Scope::One(id, _) if traced.id() != id);
     for traced in session.traced.iter().filter(is_meant) {
@@ -73,18 +76,26 @@ pub(super) fn moment(
                 is_last_image: position == last,
                 mode: image.mode,
                 was_sampled: image.was_sampled,
+                source: Source::Probes,
                 functions: image.functions.iter().map(|function| function.function.clone()).collect(),
                 allocators: image.allocators.clone(),
                 counts: image.counts(&session.kernel)?,
             })
         });
-        let slots = slots.collect::<Result<Vec<_>, Failure>>()?;
+        let mut slots = slots.collect::<Result<Vec<_>, Failure>>()?;
+        let has_profile = !matches!(scope, Scope::Sums);
+        slots.extend(traced.images.iter().enumerate().filter_map(|(position, image)| {
+            let mode = if image.has_probes() { image.mode } else { Mode::Live };
+            Some(image.go.as_ref()?.slot(image.slot, position == last, mode, has_profile))
+        }));
         targets.push(TargetState { target: traced.describe(build_id), slots });
     }
     let follows = |state: &TargetState| state.slots.iter().any(|slot| slot.mode == Mode::Live);
     let is_live = targets.iter().any(follows);
     let was_sampled = targets.iter().flat_map(|state| &state.slots).any(|slot| slot.was_sampled);
-    let (sites, sums) = sites(session, &targets, was_sampled, scope);
+    let (sites, mut sums) = sites(session, &targets, was_sampled, scope);
+    let profiled = profiled(session, &is_meant, scope);
+    profiled.iter().for_each(|site| sums.add_profiled(site));
     let ages = match scope {
         Scope::One(_, Some(records)) => records.ages.clone(),
         Scope::All | Scope::One(..) if is_live => ages(session, options),
@@ -98,7 +109,8 @@ pub(super) fn moment(
     let pids = targets.iter().map(|state| state.target.pid).collect();
     let is_one = |traced: &&Traced| matches!(scope, Scope::One(id, _) if traced.id() == id);
     let one = session.traced.iter().find(is_one);
-    let Tracing { mode, sample_bytes } = one.map_or(session.tracing, |traced| traced.tracing);
+    let asked = one.map_or(session.tracing, |traced| traced.tracing);
+    let Tracing { mode, sample_bytes } = tracing_of_runtimes(session, &is_meant).unwrap_or(asked);
     let attach_failures = one.map_or(&session.attach_failures, Traced::failures).clone();
     Ok(Moment {
         started_at: session.counting_since.map_or_else(jiff::Timestamp::now, |(at, _)| at),
@@ -112,6 +124,7 @@ pub(super) fn moment(
         calls_in_flight: if is_live { session.kernel.calls_in_flight(&pids) } else { 0 },
         targets,
         sites,
+        profiled,
         sums,
         ages,
         unknown_records: session.unknown_records,
@@ -120,6 +133,30 @@ pub(super) fn moment(
         attach_failures,
         notes: notes(session),
     })
+}
+
+/// What Go's runtimes have sampled.
+fn profiled(session: &Session, is_meant: &dyn Fn(&&Traced) -> bool, scope: Scope<'_>) -> Vec<ProfiledSite> {
+    if matches!(scope, Scope::Sums) {
+        return Vec::new();
+    }
+    let images = session.traced.iter().filter(is_meant).flat_map(|traced| &traced.images);
+    images.filter_map(|image| Some(image.go.as_ref()?.sites(image.slot))).flatten().collect()
+}
+
+/// How Go's runtimes trace themselves, where nothing is probed: what is in use they know whatever was asked for. Where their
+/// intervals differ, each allocator has its own.
+fn tracing_of_runtimes(session: &Session, is_meant: &dyn Fn(&&Traced) -> bool) -> Option<Tracing> {
+    let images = session.traced.iter().filter(is_meant).filter_map(|traced| traced.images.last());
+    let mut intervals = images.map(|image| match &image.go {
+        Some(go) if !image.has_probes() => Some(go.interval_bytes()),
+        _ => None,
+    });
+    let first = intervals.next()??;
+    let all: Vec<Option<u64>> = intervals.collect::<Option<_>>()?;
+    let agree = all.iter().all(|interval| *interval == first);
+    let sample_bytes = if agree { first.unwrap_or(0) } else { 0 };
+    Some(Tracing { mode: Mode::Live, sample_bytes })
 }
 
 /// The records of these targets, as far as the scope wants them, and their sums.
@@ -162,7 +199,9 @@ pub(super) fn monotonic_ns() -> u64 {
 /// What readers should know: of the session, and of code without tables.
 pub(super) fn notes(session: &Session) -> Vec<String> {
     let unwinding = session.unwinding.iter().flat_map(Unwinding::notes);
-    session.notes.iter().cloned().chain(unwinding).collect()
+    let runtimes = session.traced.iter().flat_map(|traced| &traced.images);
+    let runtimes = runtimes.filter_map(|image| image.go.as_ref()).flat_map(GoHeap::notes);
+    session.notes.iter().cloned().chain(unwinding).chain(runtimes).collect()
 }
 
 fn host() -> Host {

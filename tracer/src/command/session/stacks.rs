@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use tracer_ebpf::abi::StopReason;
+
 use super::Session;
+use super::go::{self, Calls};
+use super::traced::Traced;
 use crate::collect::{self, NewStack};
 use crate::kernel::RING_BYTES;
 use crate::model::SiteStack;
@@ -53,6 +57,25 @@ impl Session {
         }
     }
 
+    /// Reads what Go's runtimes say by now. In a daemon, which may have hundreds, their profiles are read when someone asks.
+    pub(super) fn look_at_runtimes(&mut self, with_profiles: bool) {
+        for traced in &mut self.traced {
+            traced.look_at_runtime(with_profiles);
+        }
+        self.locate_runtime_stacks();
+    }
+
+    /// Remembers the stacks that runtimes have named.
+    pub(super) fn locate_runtime_stacks(&mut self) {
+        for (stacks, mappings) in self.traced.iter_mut().flat_map(Traced::take_runtime_stacks) {
+            for Calls { key, addresses } in stacks {
+                let stack = self.symbols.locate_calls(&addresses, StopReason::Complete, mappings);
+                let (allocator, called) = (Some(Arc::from(go::NAME)), Some(Arc::from("mallocgc")));
+                self.model.learn(key, SiteStack { stack, allocator, called, thread: None });
+            }
+        }
+    }
+
     /// Remembers a stack with its places; false if it waits for its mapping.
     fn locate(&mut self, stack: &NewStack, unmapped: Unmapped) -> bool {
         let Some(known) = self.traced.iter_mut().find_map(|traced| traced.code_of(stack.slot)) else {
@@ -61,9 +84,10 @@ impl Session {
         let Some(located) = self.symbols.locate(stack, known.mappings, known.cache, unmapped) else {
             return false;
         };
-        let allocator = known.allocator_of(stack.function).map(Arc::from);
+        let (allocator, called) = known.call_of(stack.function).unzip();
         let thread = stack.thread.map(|name| Arc::from(name.to_string()));
-        self.model.learn(stack.key, SiteStack { stack: located, allocator, thread });
+        let (allocator, called) = (allocator.map(Arc::from), called.map(Arc::from));
+        self.model.learn(stack.key, SiteStack { stack: located, allocator, called, thread });
         true
     }
 }

@@ -1,8 +1,12 @@
 //! One traced process: its images, their slots and mappings, and how it ended.
 
+mod runtimes;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::go::GoHeap;
 use super::image::{self, FunctionState, Object};
 use super::unwinding::{self, Unwinding, Uses};
 use crate::collect::{self, SlotCounts};
@@ -48,6 +52,8 @@ pub(super) struct ImageState {
     mappings: Mappings,
     addresses: AddressCache,
     uses: Uses,
+    /// What Go's runtime says, where it has one.
+    pub(super) go: Option<GoHeap>,
     links: Links,
     counting: bool,
     ended: bool,
@@ -76,10 +82,10 @@ pub(super) struct Code<'a> {
 }
 
 impl<'a> Code<'a> {
-    /// The name of the allocator that a function belongs to, by the index of the function's totals.
-    pub(super) fn allocator_of(&self, total: u32) -> Option<&'a str> {
-        let function = self.functions.iter().find(|function| function.total == total)?;
-        Some(&self.allocators.get(function.function.allocator)?.name)
+    /// The names of a function and of the allocator that it belongs to, by the index of the function's totals.
+    pub(super) fn call_of(&self, total: u32) -> Option<(&'a str, &'a str)> {
+        let function = &self.functions.iter().find(|function| function.total == total)?.function;
+        Some((&self.allocators.get(function.allocator)?.name, &function.name))
     }
 }
 
@@ -95,6 +101,11 @@ impl ImageState {
         self.mappings = Mappings::default();
         self.addresses = AddressCache::default();
         self.objects = Vec::new();
+    }
+
+    /// Probes count in it, or did.
+    pub(super) const fn has_probes(&self) -> bool {
+        !self.functions.is_empty()
     }
 
     /// Its files with allocators.
@@ -133,8 +144,13 @@ impl Traced {
         self.target.pid
     }
 
+    /// Path of its program, as it sees it.
+    pub(super) fn exe(&self) -> &str {
+        &self.target.exe
+    }
+
     /// Takes up the image that the process runs now, without probes yet.
-    pub(super) fn begin_image(&mut self, slot: u32, mappings: Mappings, uses: Uses) {
+    pub(super) fn begin_image(&mut self, slot: u32, mappings: Mappings, uses: Uses, go: Option<GoHeap>) {
         self.image_ended();
         self.ended = None;
         // An exec gives the process another name and program.
@@ -156,6 +172,7 @@ impl Traced {
             mappings,
             addresses: AddressCache::default(),
             uses,
+            go,
             links: Links::default(),
             counting: false,
             ended: false,
@@ -191,6 +208,9 @@ impl Traced {
     pub(super) fn image_ended(&mut self) {
         if let Some(image) = self.images.last_mut() {
             image.ended = true;
+            if let Some(go) = &mut image.go {
+                go.finish();
+            }
             std::mem::take(&mut image.links).detach();
         }
     }
@@ -206,6 +226,11 @@ impl Traced {
             if image.counting != wanted {
                 image.counting = wanted;
                 kernel.set_counting(image.slot, wanted);
+                match &mut image.go {
+                    Some(go) if wanted => go.begin(),
+                    Some(go) => go.finish(),
+                    None => {}
+                }
             }
         }
     }
@@ -330,6 +355,10 @@ impl Traced {
             ended,
             allocators: Vec::new(),
             totals: snapshot::Totals::default(),
+            gc: self
+                .images
+                .last()
+                .and_then(|image| image.go.as_ref()?.gc(self.target.started_unix_seconds())),
             timeline: None,
         }
     }
@@ -353,7 +382,7 @@ impl Traced {
     }
 
     /// The program's own file, if it is mapped.
-    pub(super) fn program(&self) -> Option<std::sync::Arc<MappedFile>> {
+    pub(super) fn program(&self) -> Option<Arc<MappedFile>> {
         let mappings = &self.images.last()?.mappings;
         mappings.files().into_iter().find(|file| file.path == self.target.exe)
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::recent::Added;
-use super::{Entry, Known};
-use crate::model::node::{AllocatorCounts, Series};
+use super::{Entry, Known, gc};
+use crate::model::node::{AllocatorCounts, GcCounts, Series};
 use crate::model::tally::Tally;
 use crate::target::labels::LabelSet;
 
@@ -14,6 +14,7 @@ use crate::target::labels::LabelSet;
 pub(super) struct Account {
     allocators: BTreeMap<String, AllocatorCounts>,
     sizes: Vec<(Option<u64>, u64)>,
+    gc: Option<GcCounts>,
     cpu_seconds: f64,
     overhead_seconds: f64,
     /// When a process was last booked here.
@@ -29,6 +30,7 @@ impl Account {
         Self {
             allocators: BTreeMap::new(),
             sizes: Vec::new(),
+            gc: None,
             cpu_seconds: 0.0,
             overhead_seconds: 0.0,
             seen_at: now,
@@ -51,6 +53,7 @@ impl Account {
             let before = last.sizes.get(bucket).map_or(0, |&(_, count)| count);
             self.sizes[bucket].1 += count.saturating_sub(before);
         }
+        gc::add(&mut self.gc, tally.gc.as_ref(), last.gc.as_ref());
         self.cpu_seconds += (tally.cpu_seconds - last.cpu_seconds).max(0.0);
         self.overhead_seconds += (tally.overhead_seconds - last.overhead_seconds).max(0.0);
     }
@@ -101,8 +104,12 @@ impl Account {
                 .collect(),
             resident_bytes: any(tallies().map(|tally| tally.resident_bytes).sum()),
             memory_limit_bytes: memory_limit(processes),
-            sample_interval_bytes: processes.iter().map(|(entry, _)| entry.sample_bytes).max(),
+            sample_interval_bytes: processes.iter().map(|(entry, _)| entry.interval_bytes()).max(),
             attached_ratio: (count + missing > 0).then(|| count as f64 / (count + missing) as f64),
+            gc: self.gc.clone(),
+            gc_cpu_ratio: gc::mean_cpu_ratio(tallies()),
+            gc_heap_goal_bytes: gc::sum(tallies(), |gc| gc.heap_goal_bytes),
+            gc_heap_live_bytes: gc::sum(tallies(), |gc| gc.heap_live_bytes),
             sites: Vec::new(),
         }
     }

@@ -20,6 +20,8 @@ struct Mark {
     alloc_bytes: u64,
     cpu_seconds: f64,
     overhead_seconds: f64,
+    /// `None` where no runtime tells.
+    gc_cycles: Option<u64>,
 }
 
 /// What was added between two looks.
@@ -44,6 +46,7 @@ impl Recent {
             alloc_bytes: tally.allocators.values().map(|counts| counts.alloc_bytes).sum(),
             cpu_seconds: tally.cpu_seconds,
             overhead_seconds: tally.overhead_seconds,
+            gc_cycles: tally.gc.as_ref().map(|gc| gc.cycles),
         };
         if now - self.marks[1].seconds >= STEP_SECONDS {
             self.marks = [self.marks[1], self.last];
@@ -65,6 +68,12 @@ impl Recent {
 
     pub(super) fn alloc_bytes_per_second(&self) -> f64 {
         self.per_second(|mark| mark.alloc_bytes)
+    }
+
+    /// `None` where no runtime tells.
+    pub(super) fn gc_cycles_per_second(&self) -> Option<f64> {
+        self.last.gc_cycles?;
+        Some(self.per_second(|mark| mark.gc_cycles.unwrap_or(0)))
     }
 
     pub(super) fn added(&self) -> Added {

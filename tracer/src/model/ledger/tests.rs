@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::mode::Mode;
 use crate::model::node::AllocatorCounts;
+use crate::model::snapshot::{Gc, PauseBucket};
 
 const LIMITS: Limits = Limits { max_series: 3, expire_seconds: 100.0 };
 
@@ -218,4 +219,104 @@ fn a_process_that_ended_before_a_promotion_does_not_keep_the_canary_open() {
     assert_eq!(objects(&series, &canary), None, "it stays closed");
     let (_, series) = ledger.look(5.0, &[entry(1, &canary, 12)], &[]);
     assert_eq!(objects(&series, &canary), Some(16), "nothing of it was lost");
+}
+
+/// A Go process after so many cycles of 2 ms each.
+fn collected(pid: u32, labels: &LabelSet, cycles: u64) -> Entry {
+    let mut entry = entry(pid, labels, 100);
+    let counts = entry.tally.allocators.remove("glibc").expect("it has one");
+    entry.tally.allocators.insert("go".to_owned(), counts);
+    let bucket = |le_seconds, count| PauseBucket { le_seconds, count };
+    entry.tally.gc = Some(Gc {
+        cycles,
+        forced_cycles: cycles / 10,
+        pause_seconds: cycles as f64 * 2e-3,
+        pause_histogram: vec![bucket(Some(1e-3), 0), bucket(Some(2.5e-3), cycles), bucket(None, 1)],
+        pauses_missed: 3,
+        cpu_ratio: Some(f64::from(pid) / 100.0),
+        heap_goal_bytes: Some(1000),
+        ..Gc::default()
+    });
+    entry.sample_bytes = 512 << 10;
+    entry.runtime =
+        Some(RuntimeHeap { name: "go".to_owned(), sample_bytes: Some(4096), ..RuntimeHeap::default() });
+    entry
+}
+
+#[test]
+fn collections_of_processes_that_are_gone_stay() {
+    let api = labels("api", "stable");
+    let mut ledger = Ledger::new(LIMITS);
+    let (_, series) = ledger.look(1.0, &[collected(1, &api, 10), collected(3, &api, 20)], &[]);
+    let one = &series[0];
+    let gc = one.gc.as_ref().expect("they tell");
+    assert_eq!((gc.cycles, gc.forced_cycles, gc.pauses_missed), (30, 3, 6));
+    assert!((gc.pause_seconds - 0.06).abs() < 1e-12);
+    // 2.5 ms is the eighth bound; the last bucket has none.
+    assert_eq!((gc.pauses[7], gc.pauses[15], gc.pauses.iter().sum::<u64>()), (30, 2, 32));
+    assert!((one.gc_cpu_ratio.expect("a mean") - 0.02).abs() < 1e-12);
+    assert_eq!((one.gc_heap_goal_bytes, one.gc_heap_live_bytes), (Some(2000), None));
+    let (_, series) = ledger.look(2.0, &[over(collected(1, &api, 12)), collected(3, &api, 20)], &[]);
+    let gc = series[0].gc.as_ref().expect("they tell");
+    assert_eq!((gc.cycles, gc.pauses[7], gc.pauses_missed), (32, 32, 6));
+    assert_eq!((series[0].gc_cpu_ratio, series[0].gc_heap_goal_bytes), (Some(0.03), Some(1000)));
+    let (_, series) = ledger.look(3.0, &[over(collected(3, &api, 20))], &[]);
+    assert_eq!(series[0].gc.as_ref().map(|gc| gc.cycles), Some(32));
+    assert_eq!((series[0].gc_cpu_ratio, series[0].gc_heap_goal_bytes), (None, None));
+}
+
+#[test]
+fn a_runtime_that_could_not_be_read_once_is_not_counted_twice() {
+    let api = labels("api", "stable");
+    let mut ledger = Ledger::new(LIMITS);
+    let mut blind = collected(1, &api, 10);
+    blind.tally.gc = None;
+    blind.tally.allocators.clear();
+    ledger.look(1.0, &[collected(1, &api, 10)], &[]);
+    ledger.look(2.0, &[blind], &[]);
+    let (_, series) = ledger.look(3.0, &[collected(1, &api, 11)], &[]);
+    assert_eq!(series[0].gc.as_ref().map(|gc| (gc.cycles, gc.pauses[15])), Some((11, 1)));
+    assert_eq!(objects(&series, &api), Some(100));
+}
+
+#[test]
+fn who_has_no_collector_has_no_counters_of_one() {
+    let api = labels("api", "stable");
+    let (targets, series) = Ledger::new(LIMITS).look(1.0, &[entry(1, &api, 5)], &[]);
+    assert_eq!((&series[0].gc, series[0].gc_cpu_ratio), (&None, None));
+    assert_eq!((&targets[0].gc, targets[0].gc_cycles_per_second), (&None, None));
+}
+
+#[test]
+fn cycles_have_a_rate() {
+    let api = labels("api", "");
+    let mut ledger = Ledger::new(LIMITS);
+    let mut rate = None;
+    for second in 0..=10_u64 {
+        let (targets, _) = ledger.look(second as f64, &[collected(1, &api, 8 * second)], &[]);
+        rate = targets[0].gc_cycles_per_second;
+    }
+    assert_eq!(rate, Some(8.0));
+}
+
+#[test]
+fn the_interval_of_a_runtime_is_its_own() {
+    let api = labels("api", "");
+    let check = |change: fn(&mut Entry), expect: u64| {
+        let mut entry = collected(1, &api, 1);
+        change(&mut entry);
+        let (targets, series) = Ledger::new(LIMITS).look(1.0, &[entry], &[]);
+        assert_eq!((targets[0].sample_bytes, series[0].sample_interval_bytes), (expect, Some(expect)));
+    };
+    check(|_| {}, 4096);
+    // Every allocation, as the probes' 0 is.
+    check(|entry| entry.runtime.as_mut().expect("it has one").sample_bytes = Some(1), 0);
+    // With C beside it, the greater one.
+    check(
+        |entry| {
+            entry.tally.allocators.insert("glibc".to_owned(), AllocatorCounts::default());
+        },
+        512 << 10,
+    );
+    check(|entry| entry.runtime = None, 512 << 10);
 }

@@ -17,8 +17,17 @@ pub struct Allocator {
     pub version: Option<String>,
     /// Before each function name.
     pub prefix: String,
-    /// `uprobe`.
+    /// `uprobe`, or `runtime` where Go's own counters and its own profile were read.
     pub source: String,
+    /// With the source `runtime`: mean bytes between its samples (`MemProfileRate`); 1 is every allocation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_bytes: Option<u64>,
+    /// With the source `runtime`: how old what is in use is: as of the last garbage collection that has finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_age_seconds: Option<f64>,
+    /// With the source `runtime`: at most so many bytes are allocated and not in the totals yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_bytes: Option<u64>,
     /// What went through it; the target's totals are the sums of its allocators'.
     #[serde(default)]
     pub totals: Option<AllocatorTotals>,

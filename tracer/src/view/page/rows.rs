@@ -9,6 +9,7 @@ use crate::model::node::{NodeTarget, Series};
 use crate::model::snapshot::Dimension;
 use crate::target::labels::LabelSet;
 use crate::units::{Bytes, Count};
+use crate::view::{gc, runtime};
 
 /// The flame graphs that a mode knows.
 const fn dimensions(mode: Mode) -> &'static [Dimension] {
@@ -44,7 +45,7 @@ fn row(target: &NodeTarget, out: &mut dyn Write) -> io::Result<()> {
         out,
         "<tr class=\"p\"><td>{}</td><td class=\"t\" title=\"{}\">{}</td><td class=\"t\">{}</td><td class=\"t\">{}</td>\
          <td class=\"t\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td{}>{}</td></tr>\n\
-         <tr><td></td><td class=\"t\" colspan=\"10\">{}</td></tr>",
+         <tr><td></td><td class=\"t\" colspan=\"10\">{}{}</td></tr>",
         target.id.pid,
         Escaped(&target.exe),
         Escaped(&target.comm),
@@ -59,6 +60,7 @@ fn row(target: &NodeTarget, out: &mut dyn Write) -> io::Result<()> {
         if lost > 0 { " class=\"bad\"" } else { "" },
         Count(lost),
         links(target),
+        of_runtime(target),
     )
 }
 
@@ -84,6 +86,19 @@ fn links(target: &NodeTarget) -> String {
          <a href=\"targets/{id}/snapshot\">JSON</a>"
     );
     links
+}
+
+/// What its runtime says, in a line of its own.
+fn of_runtime(target: &NodeTarget) -> String {
+    let heap = target.runtime.as_ref().map(runtime::line);
+    let collected = target.gc.as_ref().map(|collections| {
+        format!("gc: {}", gc::parts(collections, target.gc_cycles_per_second).join(" · "))
+    });
+    let said: Vec<String> = heap.into_iter().chain(collected).collect();
+    match said.is_empty() {
+        true => String::new(),
+        false => format!("<br><span class=\"faint\">{}</span>", Escaped(&said.join(" · "))),
+    }
 }
 
 pub(super) fn series(series: &[Series], out: &mut dyn Write) -> io::Result<()> {

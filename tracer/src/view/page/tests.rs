@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::mode::Mode;
-use crate::model::node::{AllocatorCounts, NodeTarget, Own, PodName, Series, TargetId};
+use crate::model::node::{AllocatorCounts, NodeTarget, Own, PodName, RuntimeHeap, Series, TargetId};
 use crate::target::kubernetes::Standing;
 use crate::target::labels::LabelSet;
+use crate::view::sample;
 
 const HOSTILE: &str = "<script>alert('&\"')</script>\u{1b}[2J";
 
@@ -37,6 +38,15 @@ fn node(text: &str) -> Node {
         mode: Mode::Live,
         sample_bytes: 512 << 10,
         alloc_bytes_per_second: 1_258_291.0,
+        runtime: Some(RuntimeHeap {
+            name: text.to_owned(),
+            version: Some("go1.27.3".to_owned()),
+            sample_bytes: Some(512 << 10),
+            profile_age_seconds: Some(0.4),
+            lag_bytes: None,
+        }),
+        gc: Some(sample::collections()),
+        gc_cycles_per_second: Some(7.5),
         inuse_bytes: Some(12 << 20),
         inuse_bytes_standard_error: Some(629_145.6),
         resident_bytes: 64 << 20,
@@ -74,9 +84,10 @@ fn texts_of_targets_are_harmless() {
     assert!(!page.contains("<script"), "{page}");
     assert!(!page.contains("alert('"), "{page}");
     assert!(!page.contains('\u{1b}'), "{page}");
-    // As often as it was given: four texts and three of the pod of each process, four labels of each set, four sentences.
+    // As often as it was given: four texts, three of the pod and the runtime of each process, four labels of each set, four
+    // sentences. Control characters of the runtime are gone before.
     let shown = "&lt;script&gt;alert(&#39;&amp;&quot;&#39;)&lt;/script&gt;\u{fffd}[2J";
-    assert_eq!(page.matches(shown).count(), 2 * 6 + 3 * 4 + 4);
+    assert_eq!(page.matches(shown).count(), 2 * 7 + 3 * 4 + 4);
 }
 
 #[test]
@@ -99,6 +110,8 @@ fn a_process_has_its_numbers_and_links() {
         "Pods were never listed",
         "110 pods · 2 containers wait",
         "5.00 MiB",
+        "heap (runtime: no probes) · one sample per 512 KiB · profile as of 400ms ago",
+        "gc: 83 cycles (7.5/s), 2 forced · pauses 6.9ms in all",
     ] {
         assert!(page.contains(expect), "{expect} in {page}");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::snapshot::{SCHEMA, Snapshot};
 use crate::units::Age;
 use crate::view::pprof::Since;
-use crate::view::words;
+use crate::view::{gc, runtime, words};
 
 /// The comments of a snapshot. A profile of a time has no sums to read back: those of the snapshot are of all its time.
 pub(super) fn all(snapshot: &Snapshot, since: Option<Since<'_>>) -> Vec<String> {
@@ -19,8 +19,14 @@ pub(super) fn all(snapshot: &Snapshot, since: Option<Since<'_>>) -> Vec<String> 
         format!("processes={processes}"),
     ];
     if snapshot.is_sampled() {
-        comments.push(format!("sample_bytes={}: values are estimates", snapshot.sample_bytes));
+        comments.push(format!("sample_bytes={}: values are estimates", runtime::interval_bytes(snapshot)));
     }
+    comments.extend(runtime::heaps(snapshot).iter().map(runtime::line));
+    comments.extend(snapshot.targets.iter().filter_map(|target| {
+        let collections = target.gc.as_ref()?;
+        let said = gc::parts(collections, gc::rate(collections, snapshot.attached_seconds));
+        Some(format!("gc[{}]: {}", target.pid, said.join(" · ")))
+    }));
     comments.extend(counted("lost", &snapshot.quality.lost));
     comments.extend(counted("attach_failures", &snapshot.quality.attach_failures));
     if let Some(since) = since {

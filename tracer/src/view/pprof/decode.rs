@@ -101,6 +101,7 @@ impl<'a> Decoder<'a> {
             }
         }
         Ok(CallSite {
+            called: None,
             id: 0,
             pid,
             thread: thread.map(Arc::from),

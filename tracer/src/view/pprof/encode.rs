@@ -10,6 +10,7 @@ use crate::view::pprof::{
     ALLOCATOR, COMM, DEFAULT, NO_STACK, PID, SAMPLE_TYPES, Served, Since, THREAD, TRUNCATED, UNKNOWN,
     comment, delta,
 };
+use crate::view::runtime;
 
 /// The profile of a snapshot, as it is served or as it is in a file.
 pub(super) fn profile(snapshot: &Snapshot, served: Option<&Served<'_>>) -> Profile {
@@ -188,7 +189,7 @@ impl<'a> Encoder<'a> {
             None => (snapshot.attached_seconds * 1e9) as i64,
         };
         self.profile.period_type = Some(strings.value_type("space", "bytes"));
-        self.profile.period = signed(snapshot.sample_bytes);
+        self.profile.period = signed(runtime::interval_bytes(snapshot));
         self.profile.default_sample_type = strings.id(self.default.name());
         self.profile.string_table = self.strings.table;
         self.profile

@@ -38,6 +38,7 @@ pub(super) fn snapshot(
         ended: None,
         allocators: Vec::new(),
         totals: totals(&sites),
+        gc: None,
         timeline: None,
     };
     Snapshot {

@@ -1,6 +1,7 @@
 //! Check the profile with a second implementation of the format, then that it reads back.
 
 use std::io::Read;
+use std::process::Command;
 use std::sync::Arc;
 
 use flate2::read::GzDecoder;
@@ -249,4 +250,58 @@ fn estimates_are_said_to_be_such() {
     let comments = comments(&profile);
     assert!(comments.contains(&"sample_bytes=524288: values are estimates"), "{comments:?}");
     assert_eq!(decoded(&sample::sample()).period, 0);
+}
+
+/// Check that a Go program's profile has the runtime's own interval, and says what its collector did.
+#[test]
+fn what_a_runtime_samples_has_its_interval() {
+    let profile = decoded(&sample::go());
+    assert_eq!(profile.period, 512 << 10);
+    let comments = comments(&profile);
+    for expect in [
+        "sample_bytes=524288: values are estimates",
+        "go 1.27.3 heap (runtime: no probes) · one sample per 512 KiB · profile as of 400ms ago",
+        "gc[4242]: 83 cycles (8.3/s), 2 forced · pauses 6.9ms in all, longest 1.2ms · 4.1% of CPU · goal 120 MiB, live \
+         61.0 MiB · GOGC 100",
+    ] {
+        assert!(comments.contains(&expect), "{expect} in {comments:?}");
+    }
+    let again = read(&packed(&sample::go())).unwrap();
+    assert_eq!((&again.targets, again.sites.len()), (&sample::go().targets, 2));
+    assert_eq!(text(&profile, profile.mapping[0].filename), "/srv/mapstorm/bin/mapstorm");
+}
+
+/// Check that the reader that Go's users have shows the function that returns maps first, by each of the four numbers.
+#[test]
+fn go_tool_pprof_reads_a_go_program() {
+    let name = "go_tool_pprof_reads_a_go_program";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("go.pb.gz");
+    std::fs::write(&path, packed(&sample::go())).unwrap();
+    let top = |index: &str| {
+        let mut go = Command::new("go");
+        go.args(["tool", "pprof", "-top", &format!("-sample_index={index}")]).arg(&path);
+        go.env("PPROF_TMPDIR", folder.path()).env("HOME", folder.path()).output()
+    };
+    for (index, flat, share) in [
+        ("alloc_space", "4.38GB", "99.93%"),
+        ("alloc_objects", "9800000", "100%"),
+        ("inuse_space", "60MB", "95.24%"),
+        ("inuse_objects", "400000", "100%"),
+    ] {
+        let output = match top(index) {
+            Ok(output) => output,
+            Err(error) => {
+                println!("SKIP {name}: there is no go: {error}; `cargo xtask setup --test` gets it");
+                return;
+            }
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        let mut rows = text.lines().skip_while(|line| !line.trim_start().starts_with("flat ")).skip(1);
+        let words: Vec<&str> = rows.next().unwrap_or_default().split_whitespace().collect();
+        assert_eq!(words.first().zip(words.get(1)), Some((&flat, &share)), "{index}: {text}");
+        assert_eq!(words.get(5), Some(&"main.labels"), "{index}: {text}");
+        assert!(text.contains("one sample per 512 KiB"), "the comments stand above: {text}");
+    }
 }

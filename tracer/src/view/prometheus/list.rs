@@ -1,110 +1,7 @@
 //! The one list of all metrics: name, meaning, and where the numbers come from. `docs/metrics.md` is made of it.
 
-use super::page::Page;
-use super::points::{attach_failures, by_allocator, by_map, by_site, of_pods};
-use crate::model::node::Series;
-use crate::target::labels;
-
-/// A metric family.
-#[derive(Clone, Copy, Debug)]
-pub struct Metric {
-    /// Its name; it tells the kind and the unit, as <https://prometheus.io/docs/practices/naming/> wants it.
-    pub name: &'static str,
-    /// Meaning and unit.
-    pub help: &'static str,
-    /// How right it is.
-    pub truth: Truth,
-    /// Where its numbers come from.
-    pub(super) source: Source,
-}
-
-/// What kind of numbers a family has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It only grows, until the daemon starts again.
-    Counter,
-    /// It goes up and down.
-    Gauge,
-    /// Observations by size.
-    Histogram,
-}
-
-/// How right a number is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truth {
-    /// Counted or read.
-    Exact,
-    /// Exact where every allocation is followed; else an estimate, and `tracer_estimate_relative_error` says how good.
-    ExactUnlessSampled,
-    /// Worked out: costs from what a probe takes on this machine, errors from how sampling works.
-    Calculated,
-}
-
-/// Where the numbers of a family come from, and with it which labels they have.
-#[derive(Clone, Copy)]
-pub(super) enum Source {
-    /// One of each label set.
-    Series(fn(&Series) -> Option<Value>),
-    /// Several of each label set, told apart by a further label.
-    SeriesBy(&'static str, fn(&Series) -> Points<'_>),
-    /// The histogram of each label set.
-    Sizes,
-    /// One of the daemon.
-    Own(fn(&Page) -> Option<Value>),
-    /// Several of the daemon, told apart by a label.
-    OwnBy(&'static str, fn(&Page) -> Points<'_>),
-}
-
-/// Numbers with the value of the label that tells them apart.
-pub(super) type Points<'a> = Vec<(&'a str, Value)>;
-
-/// A number as it is written: an integer has all its digits.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value {
-    Integer(u64),
-    Real(f64),
-}
-
-impl Metric {
-    /// What kind of numbers it has.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        match self.source {
-            Source::Sizes => Kind::Histogram,
-            _ if self.name.ends_with("_total") => Kind::Counter,
-            _ => Kind::Gauge,
-        }
-    }
-
-    /// Names of its labels.
-    #[must_use]
-    pub fn labels(&self) -> Vec<&'static str> {
-        let (target, own) = match self.source {
-            Source::Series(_) | Source::Sizes => (true, None),
-            Source::SeriesBy(label, _) => (true, Some(label)),
-            Source::Own(_) => (false, None),
-            Source::OwnBy(label, _) => (false, Some(label)),
-        };
-        let target = labels::NAMES.into_iter().filter(|_| target);
-        target.chain(own).collect()
-    }
-}
-
-impl std::fmt::Debug for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Series(_) => "Series",
-            Self::SeriesBy(..) => "SeriesBy",
-            Self::Sizes => "Sizes",
-            Self::Own(_) => "Own",
-            Self::OwnBy(..) => "OwnBy",
-        })
-    }
-}
-
-const fn metric(name: &'static str, truth: Truth, source: Source, help: &'static str) -> Metric {
-    Metric { name, help, truth, source }
-}
+use super::metric::{Metric, Source, Truth, Value, metric};
+use super::points::{attach_failures, by_allocator, by_map, by_site, of_gc, of_pods};
 
 /// Every metric, in the order of the page.
 pub const METRICS: &[Metric] = &[
@@ -112,7 +9,7 @@ pub const METRICS: &[Metric] = &[
         "tracer_alloc_bytes_total",
         Truth::Exact,
         Source::SeriesBy("allocator", |series| by_allocator(series, |counts| Some(counts.alloc_bytes))),
-        "Bytes that were asked for by allocations.",
+        "Bytes that were asked for by allocations; of `go` rounded to its size classes.",
     ),
     metric(
         "tracer_alloc_objects_total",
@@ -136,13 +33,13 @@ pub const METRICS: &[Metric] = &[
         "tracer_inuse_bytes",
         Truth::ExactUnlessSampled,
         Source::Series(|series| series.inuse_bytes.map(Value::Integer)),
-        "Bytes of live blocks whose allocation was seen.",
+        "Bytes of live blocks whose allocation was seen; what a runtime counts by itself (`go`) with those that are older.",
     ),
     metric(
         "tracer_inuse_objects",
         Truth::ExactUnlessSampled,
         Source::Series(|series| series.inuse_objects.map(Value::Integer)),
-        "Live blocks whose allocation was seen.",
+        "Live blocks whose allocation was seen; what a runtime counts by itself (`go`) with those that are older.",
     ),
     metric(
         "tracer_alloc_size_bytes",
@@ -198,13 +95,57 @@ pub const METRICS: &[Metric] = &[
         "tracer_sample_interval_bytes",
         Truth::Exact,
         Source::Series(|series| series.sample_interval_bytes.map(Value::Integer)),
-        "Mean bytes between two allocations that are followed, the greatest of the processes; 0 is every allocation.",
+        "Mean bytes between two allocations that are followed, the greatest of the processes (of Go `MemProfileRate`); 0 is every \
+         allocation.",
     ),
     metric(
         "tracer_attached_ratio",
         Truth::Exact,
         Source::Series(|series| series.attached_ratio.map(Value::Real)),
         "Traced processes as a ratio of the processes that the configuration wants.",
+    ),
+    metric(
+        "tracer_gc_cycles_total",
+        Truth::Exact,
+        Source::Series(|series| of_gc(series, |gc| Value::Integer(gc.cycles))),
+        "Garbage collections that have finished.",
+    ),
+    metric(
+        "tracer_gc_forced_cycles_total",
+        Truth::Exact,
+        Source::Series(|series| of_gc(series, |gc| Value::Integer(gc.forced_cycles))),
+        "Garbage collections that the program asked for, of all that have finished.",
+    ),
+    metric(
+        "tracer_gc_pause_seconds",
+        Truth::Exact,
+        Source::Pauses,
+        "How long garbage collections stopped the program, per cycle, in seconds.",
+    ),
+    metric(
+        "tracer_gc_pauses_missed_total",
+        Truth::Exact,
+        Source::Series(|series| of_gc(series, |gc| Value::Integer(gc.pauses_missed))),
+        "Garbage collections that are in no bucket of the pauses: more than the runtime remembers between two looks.",
+    ),
+    metric(
+        "tracer_gc_cpu_ratio",
+        Truth::Exact,
+        Source::Series(|series| series.gc_cpu_ratio.map(Value::Real)),
+        "CPU time that garbage collections took as a ratio of what the program could have had since it began, as its runtime \
+         says it, the mean of the processes.",
+    ),
+    metric(
+        "tracer_gc_heap_goal_bytes",
+        Truth::Exact,
+        Source::Series(|series| series.gc_heap_goal_bytes.map(Value::Integer)),
+        "Heap at which the next garbage collection is to end, in bytes, of all processes.",
+    ),
+    metric(
+        "tracer_gc_heap_live_bytes",
+        Truth::Exact,
+        Source::Series(|series| series.gc_heap_live_bytes.map(Value::Integer)),
+        "What the last garbage collection found live, in bytes, of all processes.",
     ),
     metric(
         "tracer_site_inuse_bytes",

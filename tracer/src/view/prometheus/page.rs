@@ -9,9 +9,10 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use super::list::{Kind, METRICS, Metric, Source, Value};
-use super::{Exposition, ProcessUsage, Scrape, sizes};
-use crate::model::node::{Own, Series};
+use super::list::METRICS;
+use super::metric::{Kind, Metric, Source, Value};
+use super::{Exposition, ProcessUsage, Scrape, pauses, sizes};
+use crate::model::node::{GcCounts, Own, Series};
 use crate::target::labels::LabelSet;
 
 /// What is written. It has its own copy, because a collector may borrow nothing.
@@ -39,6 +40,7 @@ struct Point<'a> {
 enum Reading<'a> {
     Number(Value),
     Sizes(&'a Series),
+    Pauses(&'a GcCounts),
 }
 
 impl Page {
@@ -74,6 +76,14 @@ impl Page {
             Source::Sizes => {
                 let points = self.series.iter();
                 points.map(|series| point(Some(&series.labels), None, Reading::Sizes(series))).collect()
+            }
+            Source::Pauses => {
+                let points = self.series.iter();
+                points
+                    .filter_map(|series| {
+                        Some(point(Some(&series.labels), None, Reading::Pauses(series.gc.as_ref()?)))
+                    })
+                    .collect()
             }
             Source::Own(value) => {
                 value(self).map(|value| point(None, None, number(value))).into_iter().collect()
@@ -118,6 +128,7 @@ impl Reading<'_> {
     fn encode(&self, is_counter: bool, point: &mut MetricEncoder<'_>) -> std::fmt::Result {
         match self {
             Self::Sizes(series) => encode_sizes(series, point),
+            Self::Pauses(gc) => encode_pauses(gc, point),
             Self::Number(value) if is_counter => point.encode_counter::<NoLabelSet, _, u64>(value, None),
             Self::Number(value) => point.encode_gauge(value),
         }
@@ -157,6 +168,10 @@ fn encode_sizes(series: &Series, point: &mut MetricEncoder<'_>) -> std::fmt::Res
             created: None,
         },
     )
+}
+
+fn encode_pauses(gc: &GcCounts, point: &mut MetricEncoder<'_>) -> std::fmt::Result {
+    point.encode_histogram::<NoLabelSet>(gc.pause_seconds, pauses::count(gc), &pauses::classic(gc), None)
 }
 
 impl Labels<'_> {

@@ -1,8 +1,8 @@
 //! The numbers of a family that are told apart by a further label, and those that are there only sometimes.
 
-use super::list::{Points, Value};
+use super::metric::{Points, Value};
 use super::page::Page;
-use crate::model::node::{AllocatorCounts, Series, SiteSeries};
+use crate::model::node::{AllocatorCounts, GcCounts, Series, SiteSeries};
 use crate::target::kubernetes::Standing;
 
 /// Reasons with a series of their own.
@@ -18,6 +18,11 @@ pub(super) fn by_allocator(series: &Series, count: fn(&AllocatorCounts) -> Optio
 pub(super) fn by_site(series: &Series, bytes: fn(&SiteSeries) -> Option<u64>) -> Points<'_> {
     let points = series.sites.iter();
     points.filter_map(|site| Some((site.site.as_str(), Value::Integer(bytes(site)?)))).collect()
+}
+
+/// Nothing where no runtime has told.
+pub(super) fn of_gc(series: &Series, value: fn(&GcCounts) -> Value) -> Option<Value> {
+    series.gc.as_ref().map(value)
 }
 
 /// Nothing where pods are not asked for.

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::iter::repeat;
 
-use crate::model::snapshot::{Allocator, Snapshot, Target, Totals};
+use crate::model::node::RuntimeHeap;
+use crate::model::snapshot::{Allocator, Gc, Snapshot, Target, Totals};
 use crate::units::{Bytes, Count};
 use crate::view::frame::{age, printable};
 use crate::view::table::grid;
 use crate::view::table::style::Style;
 use crate::view::text::{Ink, cut_middle, wrap};
 use crate::view::totals::{functions, relative};
-use crate::view::words;
+use crate::view::{gc, runtime, words};
 
 /// The tracer's line, then the targets' blocks.
 pub(super) fn lines(snapshot: &Snapshot, style: Style) -> Vec<String> {
@@ -47,12 +48,12 @@ fn block(target: &Target, attached_seconds: f64, style: Style) -> Vec<String> {
     if !target.labels.is_empty() {
         lines.push(cut_middle(&format!("  labels {}", pairs(&target.labels)), style.width));
     }
-    lines.extend(
-        target
-            .allocators
-            .iter()
-            .map(|one| cut_middle(&format!("  {}{}", allocator(one), share(one, target)), style.width)),
-    );
+    for one in &target.allocators {
+        lines.extend(allocator(one, &share(one, target), style.width));
+    }
+    if let Some(collections) = &target.gc {
+        lines.extend(collected(collections, attached_seconds, style.width));
+    }
     // A process without a page is one that a profile of another program knows nothing about.
     if target.resident_bytes > 0 || target.cpu_seconds > 0.0 {
         lines.push(cut_middle(&format!("  {}", process(target)), style.width));
@@ -72,7 +73,19 @@ fn pairs(labels: &BTreeMap<String, String>) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
 }
 
-fn allocator(allocator: &Allocator) -> String {
+/// Which, how it is counted, and what went through it.
+fn allocator(allocator: &Allocator, share: &str, width: usize) -> Vec<String> {
+    if let Some(heap) = RuntimeHeap::of(allocator) {
+        let mut parts = runtime::parts(&heap);
+        if let Some(first) = parts.first_mut() {
+            first.push_str(share);
+        }
+        let lines = wrap(&parts.join(" · "), width.saturating_sub(4)).into_iter();
+        return lines
+            .zip(["  "].into_iter().chain(repeat("    ")))
+            .map(|(line, gap)| format!("{gap}{line}"))
+            .collect();
+    }
     let version = allocator.version.as_deref().map_or_else(String::new, |version| format!(" {version}"));
     let prefix = match allocator.prefix.as_str() {
         "" => String::new(),
@@ -82,7 +95,18 @@ fn allocator(allocator: &Allocator) -> String {
         1 => "1 probe".to_owned(),
         probes => format!("{probes} probes"),
     };
-    format!("{}{version}{prefix} in {} ({probes})", allocator.name, allocator.object)
+    let text = format!("  {}{version}{prefix} in {} ({probes}){share}", allocator.name, allocator.object);
+    vec![cut_middle(&text, width)]
+}
+
+/// What the garbage collector did, in as many lines as it takes.
+fn collected(collections: &Gc, attached_seconds: f64, width: usize) -> Vec<String> {
+    let said = gc::parts(collections, gc::rate(collections, attached_seconds)).join(" · ");
+    let lines = wrap(&said, width.saturating_sub(6)).into_iter();
+    lines
+        .zip(["gc:"].into_iter().chain(repeat("")))
+        .map(|(line, name)| format!("  {name:3} {line}"))
+        .collect()
 }
 
 /// What went through one of several allocators.

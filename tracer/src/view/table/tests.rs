@@ -376,3 +376,95 @@ fn colour_is_never_the_only_signal() {
         assert_eq!(format!("{trimmed}\n"), table(&snapshot, Dimension::InuseSpace, 120));
     }
 }
+
+#[test]
+fn a_go_program_at_100_columns() {
+    insta::assert_snapshot!(table(&sample::go(), Dimension::InuseSpace, 100), @"
+    tracer 0.1.0 · mode live · a sample every 512 KiB · attached 10.0s · sampled
+
+    mapstorm (pid 4242)  /srv/mapstorm/bin/mapstorm
+      go 1.27.3 heap (runtime: no probes) · one sample per 512 KiB · profile as of 400ms ago
+      gc: 83 cycles (8.3/s), 2 forced · pauses 6.9ms in all, longest 1.2ms · 4.1% of CPU · goal 120 MiB,
+          live 61.0 MiB · GOGC 100
+      resident 190 MiB · CPU time 1.5s since the attach
+                    BYTES       RATE     OBJECTS         RATE
+      allocated  4.47 GiB  458 MiB/s  10,200,000  1,020,000/s
+      freed      4.42 GiB  453 MiB/s   9,900,000    990,000/s
+      in use     96.0 MiB              1,300,000
+      calls: mallocgc 10,200,000 · sweep 9,900,000
+
+    CALL SITES by in-use bytes: 2 of 2
+    #   ▼IN USE  OBJECTS  ALLOCATED     ALLOCS  SHARE              ±  OLDEST
+    1  60.0 MiB  400,000   4.38 GiB  9,800,000  62.5%           ±10%       -
+        main.labels (mapstorm/main.go:41) inlined
+          main.(*server).handle (mapstorm/main.go:88)
+          net/http.HandlerFunc.ServeHTTP (http/server.go:2322)
+          runtime.goexit (runtime/asm_amd64.s:1771)
+    2  3.00 MiB        6   3.00 MiB          6   3.1%  2.25–3.75 MiB       -
+        main.main (mapstorm/main.go:120)
+          runtime.main (runtime/proc.go:290)
+
+    QUALITY        SAMPLED: nothing was lost; call sites are estimates, totals without ± are exact
+    runtime        go counts its heap by itself, without probes: totals are exact, in use is all that
+                   the process holds, also what is older than the attach; allocated and not counted yet
+                   are at most 1.25 MiB
+    profile        call sites of go are estimates, from one sample per 512 KiB on average; what they
+                   have in use is as of the last finished garbage collection, 400ms ago
+    sampled        a sample every 512 KiB on average, 4,120 in all
+    precision      ± is one standard error; below 30 samples the 95% interval, or * where it has no room
+                   (--format json has it)
+    events         20,100,000 counted by the runtime
+    overhead       no probes: the runtime's numbers are read from the process's memory
+    ");
+}
+
+#[test]
+fn a_go_program_with_c_beside_it() {
+    insta::assert_snapshot!(table(&sample::cgo(), Dimension::AllocSpace, 120), @"
+    tracer 0.1.0 · mode live · every allocation, in go a sample every 512 KiB · attached 10.0s · sampled
+
+    mapstorm (pid 4242)  /srv/mapstorm/bin/mapstorm
+      glibc 2.36 in /usr/lib/x86_64-linux-gnu/libc.so.6 (2 probes): 2,100 allocations, 12.4 MiB
+      go 1.27.3 heap (runtime: no probes): 10,200,000 allocations, 4.47 GiB · one sample per 512 KiB · profile as of 400ms
+        ago
+      gc: 83 cycles (8.3/s), 2 forced · pauses 6.9ms in all, longest 1.2ms · 4.1% of CPU · goal 120 MiB, live 61.0 MiB ·
+          GOGC 100
+      resident 190 MiB · CPU time 1.5s since the attach
+                    BYTES       RATE     OBJECTS         RATE
+      allocated  4.48 GiB  459 MiB/s  10,202,100  1,020,210/s
+      freed      4.42 GiB  453 MiB/s   9,900,100    990,010/s
+      in use      108 MiB              1,302,000
+      calls: mallocgc 10,200,000 · sweep 9,900,000 · malloc 2,100 (3 failed) · free 100
+
+    CALL SITES by allocated bytes: 3 of 3
+    #    IN USE  OBJECTS  ▼ALLOCATED     ALLOCS  SHARE              ±  OLDEST
+    1  60.0 MiB  400,000    4.38 GiB  9,800,000  97.7%            ±2%       -
+        main.labels (mapstorm/main.go:41) inlined
+          main.(*server).handle (mapstorm/main.go:88)
+          net/http.HandlerFunc.ServeHTTP (http/server.go:2322)
+          runtime.goexit (runtime/asm_amd64.s:1771)
+    2  12.0 MiB    2,000    12.4 MiB      2,100   0.3%            ±0%    9.8s
+        Cache::insert(std::string const&) (src/cache.cpp:42)
+          via std::vector<std::string, std::allocator<…> >::push_back(std::string const&) (stl_vector.h:1287) inlined
+          via operator new(unsigned long) [libstdc++.so.6]
+          libplugin.so+0x1a30 (no symbol)
+          main (src/main.cpp:12)
+          __libc_start_call_main [libc.so.6]
+          _start [leaky]
+    3  3.00 MiB        6    3.00 MiB          6   0.1%  2.25–3.75 MiB       -
+        main.main (mapstorm/main.go:120)
+          runtime.main (runtime/proc.go:290)
+
+    QUALITY        SAMPLED: nothing was lost; call sites are estimates, totals without ± are exact
+    runtime        go counts its heap by itself, without probes: totals are exact, in use is all that the process holds,
+                   also what is older than the attach; allocated and not counted yet are at most 1.25 MiB
+    profile        call sites of go are estimates, from one sample per 512 KiB on average; what they have in use is as of
+                   the last finished garbage collection, 400ms ago
+    sampled        every allocation, in go a sample every 512 KiB on average, 4,120 in all
+    precision      ± is one standard error; below 30 samples the 95% interval, or * where it has no room (--format json has
+                   it)
+    events         20,100,000 counted, 4,120 stacks walked
+    overhead       6,201 probe hits at 570 ns = 4ms, 0.2% of the target's CPU time
+    kernel memory  62.6 MiB in BPF maps
+    ");
+}

@@ -12,7 +12,7 @@ use super::screen::Hint;
 use super::theme::Theme;
 use crate::model::snapshot::{Snapshot, Verdict};
 use crate::units::{Bytes, Count};
-use crate::view::{frame, words};
+use crate::view::{frame, runtime, words};
 
 /// In the order of their keys.
 pub(super) const SCREENS: [&str; 6] = ["Sites", "Tree", "Flame", "Process", "Compare", "Quality"];
@@ -114,8 +114,11 @@ fn parts(picture: &Picture<'_>, state: State) -> Vec<Part> {
         parts.push(Part { rank: 2, text, short: Some((8, word.to_owned())), style: theme.selected() });
     }
     parts.push(part(5, snapshot.mode.to_string(), Style::new()));
-    let interval =
-        (snapshot.sample_bytes > 0).then(|| (11, format!("1 in {}", Bytes(snapshot.sample_bytes))));
+    let bytes = match runtime::has_probes(snapshot) {
+        true => snapshot.sample_bytes,
+        false => runtime::interval_bytes(snapshot),
+    };
+    let interval = (bytes > 0).then(|| (11, format!("1 in {}", Bytes(bytes))));
     parts.push(Part { rank: 4, text: words::sampling(snapshot), short: interval, style: Style::new() });
     let cost = snapshot.overhead.target_cpu_ratio.map_or_else(|| "?".to_owned(), percent);
     parts.push(part(3, format!("cost {cost}"), Style::new()));

@@ -13,7 +13,7 @@ use super::{spark, theme};
 use crate::model::snapshot::{CallSite, Dimension, Frame, TREND_STEP_SECONDS};
 use crate::units::{Bytes, BytesChange, Count, CountChange};
 use crate::view::table::precision;
-use crate::view::{frame, words};
+use crate::view::{frame, runtime, words};
 
 /// Before each value.
 const NAME_COLUMNS: usize = 17;
@@ -169,6 +169,9 @@ impl Page<'_> {
             let in_use =
                 site.inuse_samples.map_or_else(String::new, |samples| format!(", {} in use", Count(samples)));
             self.pair("samples", &format!("{}{in_use}", Count(site.samples)));
+        }
+        if let Some(source) = runtime::of_site(self.picture.snapshot, site) {
+            self.pair("source", &source);
         }
         self.blank();
     }

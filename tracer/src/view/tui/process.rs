@@ -28,6 +28,7 @@ enum Panel {
     Rate,
     Sizes,
     Lifetimes,
+    Pauses,
     Functions,
     Allocators,
 }
@@ -96,15 +97,15 @@ impl Screen for Process {
 
 /// The panels that there is something to say in, as the width allows.
 fn rows(sum: &Sum<'_>, picture: &Picture<'_>, area: Rect, header: u16) -> Vec<Row> {
-    use Panel::{Allocators, Functions, Lifetimes, Memory, Rate, Sizes};
+    use Panel::{Allocators, Functions, Lifetimes, Memory, Pauses, Rate, Sizes};
     let columns = match area.width / PANEL_COLUMNS_MIN {
         0 | 1 => 1,
         2..6 => 2,
         _ => 3,
     };
     let panels = match columns {
-        3 => [Memory, Rate, Sizes, Functions, Allocators, Lifetimes],
-        _ => [Memory, Rate, Sizes, Lifetimes, Functions, Allocators],
+        3 => [Memory, Rate, Sizes, Functions, Allocators, Lifetimes, Pauses],
+        _ => [Memory, Rate, Sizes, Lifetimes, Pauses, Functions, Allocators],
     };
     let width = area.width / columns;
     let panels: Vec<Panel> =
@@ -143,6 +144,7 @@ impl Panel {
             Self::Memory | Self::Rate => return CHART_LINES.0,
             Self::Sizes => bars::sizes(sum).len(),
             Self::Lifetimes => bars::lifetimes(sum).len(),
+            Self::Pauses => bars::pauses(sum).len(),
             Self::Functions => words::functions(sum).len(),
             Self::Allocators => words::allocators(sum, usize::from(width)).len(),
         };
@@ -156,6 +158,7 @@ impl Panel {
             Self::Rate => (charts::rate_legend(sum), ""),
             Self::Sizes => ("SIZES".to_owned(), "of allocations"),
             Self::Lifetimes => ("LIFETIMES".to_owned(), "of freed blocks"),
+            Self::Pauses => ("GC PAUSES".to_owned(), "of cycles"),
             Self::Functions => ("CALLS".to_owned(), ""),
             Self::Allocators => ("ALLOCATORS".to_owned(), ""),
         };
@@ -172,6 +175,7 @@ impl Panel {
             Self::Rate => return charts::rate(sum, picture, below, buffer),
             Self::Sizes => return bars::draw(&bars::sizes(sum), picture, below, buffer),
             Self::Lifetimes => return bars::draw(&bars::lifetimes(sum), picture, below, buffer),
+            Self::Pauses => return bars::draw(&bars::pauses(sum), picture, below, buffer),
             Self::Functions => words::functions(sum),
             Self::Allocators => words::allocators(sum, usize::from(area.width)),
         };

@@ -8,11 +8,12 @@ use super::marks::{self, put};
 use super::picture::Picture;
 use super::screen::{Hint, Screen};
 use super::scroll::Scroll;
+use crate::model::node::RuntimeHeap;
 use crate::model::snapshot::{Allocator, HitCosts, Snapshot, Target};
 use crate::units::Count;
 use crate::view::frame;
-use crate::view::quality;
 use crate::view::text::{Ink, wrap};
+use crate::view::{gc, quality, runtime};
 
 /// What the user has chosen.
 #[derive(Debug, Default)]
@@ -101,6 +102,10 @@ fn lines(picture: &Picture<'_>, width: u16) -> Vec<Line> {
         for allocator in &target.allocators {
             probes(allocator, picture.is_live(), &mut add);
         }
+        if let Some(collections) = &target.gc {
+            let rate = gc::rate(collections, picture.snapshot.attached_seconds);
+            add("gc", &gc::parts(collections, rate).join(" · "), None);
+        }
     }
     lines
 }
@@ -142,6 +147,10 @@ fn costs_in_words(costs: &HitCosts, is_live: bool) -> Vec<(&'static str, String)
 }
 
 fn probes(allocator: &Allocator, is_live: bool, add: &mut dyn FnMut(&str, &str, Option<Ink>)) {
+    if let Some(heap) = RuntimeHeap::of(allocator) {
+        add("allocator", &frame::printable(&runtime::line(&heap)), Some(Ink::Strong));
+        return;
+    }
     let version = allocator.version.as_deref().map_or_else(String::new, |version| format!(" {version}"));
     let object = format!("{}{version} in {}", allocator.name, allocator.object);
     add("allocator", &frame::printable(&object), Some(Ink::Strong));

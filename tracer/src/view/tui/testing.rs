@@ -122,6 +122,7 @@ pub(super) fn fits_everywhere(make: &dyn Fn() -> Box<dyn Screen>) {
         sample::two_targets(),
         sample::alloc_mode(),
         sample::sampled(),
+        sample::cgo(),
         sample::empty(),
     ];
     let keys = [

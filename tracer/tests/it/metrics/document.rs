@@ -45,9 +45,10 @@ The reader's `Accept` header decides, as Prometheus sends it:
 
 How right a number is:
 
-* **exact**: counted by the kernel side, or read from the kernel.
+* **exact**: counted by the kernel side or by the program's own runtime, or read from the kernel.
 * **exact, or estimate**: exact where every allocation is followed (`tracer_sample_interval_bytes` is 0); else an estimate,
   and `tracer_estimate_relative_error{quantity}` is its standard error as a ratio. See [accuracy.md](accuracy.md).
+  What a runtime counts by itself is exact; its call sites are estimates.
 * **calculated**: not counted, but worked out: costs from what a probe takes on this machine, errors from how sampling works.
 
 ## The histogram of sizes
@@ -57,6 +58,23 @@ As a classic histogram it has `le` 16, 64, 256, … 16 MiB.
 As a native one it has schema 0, whose bounds are the same powers of two. Allocations of 0 to 16 bytes are in the zero
 bucket, whose threshold is 16; those above 16 GiB are in the bucket that ends at 32 GiB.
 Its sum is that of `tracer_alloc_bytes_total`, its count that of `tracer_alloc_objects_total`, over all allocators.
+
+## Go
+
+Of a Go program the numbers with `allocator=\"go\"` are those of its own runtime, which counts without a probe:
+
+* Bytes are those of the size classes that Go rounds to. What is freed is what was swept after a collection.
+* `tracer_alloc_*` and `tracer_free_*` count since the attach, exactly; one span per size class and processor is counted when
+  it is full.
+* `tracer_inuse_*` is all that the process holds, also what is older than the attach, and exact.
+* `tracer_sample_interval_bytes` is the program's `MemProfileRate`, by which the runtime takes its samples: call sites are
+  estimates, and what they have in use is as old as the last finished collection.
+* A program with cgo has `allocator=\"glibc\"` (or another) beside it, counted by probes.
+
+`tracer_gc_*` is there for programs whose runtime tells of its collections, which only Go's does now.
+`tracer_gc_pause_seconds` has an observation per cycle: the sum of its stops of the whole program. It has classic buckets of
+10 us to 1 s, and no native ones. Its sum is that of all pauses; the count lacks the cycles of `tracer_gc_pauses_missed_total`,
+of which the runtime remembers 256.
 ";
 
 fn document() -> String {

@@ -6,9 +6,9 @@ use ratatui::style::Style;
 
 use super::sum::Sum;
 use crate::units::{Bytes, Count};
-use crate::view::frame;
 use crate::view::tui::marks::{self, put};
 use crate::view::tui::picture::Picture;
+use crate::view::{frame, gc};
 
 /// What falls between the bound before and this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,12 @@ pub(super) fn sizes(sum: &Sum<'_>) -> Vec<Bar> {
 pub(super) fn lifetimes(sum: &Sum<'_>) -> Vec<Bar> {
     let buckets = sum.totals.lifetime_histogram.iter().flatten();
     bars(buckets.map(|bucket| (bucket.le_seconds.map(frame::age), bucket.count)).collect())
+}
+
+/// Of garbage collections.
+pub(super) fn pauses(sum: &Sum<'_>) -> Vec<Bar> {
+    let buckets = sum.gc.iter().flat_map(|gc| &gc.pause_histogram);
+    bars(buckets.map(|bucket| (bucket.le_seconds.map(gc::pause), bucket.count)).collect())
 }
 
 /// Powers of two without a fraction.

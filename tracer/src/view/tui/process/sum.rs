@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::snapshot::{FunctionTotals, LifetimeBucket, SizeBucket, Target, TimelinePoint, Totals};
+use crate::model::snapshot::{FunctionTotals, Gc, LifetimeBucket, SizeBucket, Target, TimelinePoint, Totals};
 use crate::view::totals::functions;
 use crate::view::tui::picture::Picture;
 
@@ -10,6 +10,8 @@ use crate::view::tui::picture::Picture;
 pub(super) struct Sum<'a> {
     pub(super) targets: Vec<&'a Target>,
     pub(super) totals: Totals,
+    /// Garbage collections of those that tell of them.
+    pub(super) gc: Option<Gc>,
     pub(super) resident_bytes: u64,
     pub(super) cpu_seconds: f64,
     /// The most called first.
@@ -34,6 +36,7 @@ impl<'a> Sum<'a> {
         let mut functions: Vec<(String, FunctionTotals)> = calls.into_iter().collect();
         functions.sort_by_key(|(_, function)| std::cmp::Reverse(function.calls));
         Self {
+            gc: targets.iter().filter_map(|target| target.gc.clone()).reduce(collected),
             resident_bytes: targets.iter().map(|target| target.resident_bytes).sum(),
             cpu_seconds: targets.iter().map(|target| target.cpu_seconds).sum(),
             points: points(&targets),
@@ -75,6 +78,30 @@ fn add(sum: &mut Totals, other: &Totals) {
             Some(known) => known.count += bucket.count,
             None => buckets.push(LifetimeBucket { ..*bucket }),
         }
+    }
+}
+
+/// The collections of two processes; of gauges that have no sum, what both agree on.
+fn collected(mut sum: Gc, other: Gc) -> Gc {
+    for bucket in &other.pause_histogram {
+        match sum.pause_histogram.iter_mut().find(|known| known.le_seconds == bucket.le_seconds) {
+            Some(known) => known.count += bucket.count,
+            None => sum.pause_histogram.push(*bucket),
+        }
+    }
+    let longest = [sum.longest_pause_seconds, other.longest_pause_seconds];
+    Gc {
+        cycles: sum.cycles + other.cycles,
+        forced_cycles: sum.forced_cycles + other.forced_cycles,
+        pause_seconds: sum.pause_seconds + other.pause_seconds,
+        longest_pause_seconds: longest.into_iter().flatten().reduce(f64::max),
+        pauses_missed: sum.pauses_missed + other.pauses_missed,
+        cpu_ratio: None,
+        heap_goal_bytes: both(sum.heap_goal_bytes, other.heap_goal_bytes),
+        heap_live_bytes: both(sum.heap_live_bytes, other.heap_live_bytes),
+        gc_percent: sum.gc_percent.filter(|_| sum.gc_percent == other.gc_percent),
+        last_cycle_age_seconds: None,
+        ..sum
     }
 }
 

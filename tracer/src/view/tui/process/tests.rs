@@ -138,3 +138,58 @@ fn a_resident_set_that_is_much_larger_is_shown_by_its_growth() {
 fn it_fits_everywhere() {
     fits_everywhere(&|| Box::new(Process::default()));
 }
+
+#[test]
+fn a_go_program_shows_its_collections() {
+    insta::assert_snapshot!(text(&Process::default(), &Shown::new(sample::go()), 80, 40), @"
+    mapstorm (pid 4242)  /srv/mapstorm/bin/mapstorm
+                  BYTES       RATE     OBJECTS         RATE
+    allocated  4.47 GiB  458 MiB/s  10,200,000  1,020,000/s
+    freed      4.42 GiB  453 MiB/s   9,900,000    990,000/s
+    in use     96.0 MiB              1,300,000
+    gc: 83 cycles (8.3/s), 2 forced · pauses 6.9ms in all, longest 1.2ms · 4.1% of
+    CPU · goal 120 MiB, live 61.0 MiB · GOGC 100
+    RSS 190 MiB by the kernel · CPU time 1.5s since the attach
+    In use is 50.5% of RSS. The other 94.0 MiB are code and stacks, and what the
+    allocator keeps or wastes.
+
+    IN USE                                  ALLOCATED
+    no timeline in this document:           no timeline in this document:
+    it was looked at only once              it was looked at only once
+
+    SIZES of allocations                    GC PAUSES of cycles
+     ≤ 64 B ████████████ 6,000,000  58.8%    ≤ 25us ███████████████▍      30  36.1%
+    ≤ 512 B ████████▍    4,200,000  41.2%    ≤ 50us █████████████████████ 41  49.4%
+                                            ≤ 100us ████▏                  8   9.6%
+                                            ≤ 250us                        0   0.0%
+                                            ≤ 500us █                      2   2.4%
+                                              ≤ 1ms                        0   0.0%
+                                            ≤ 2.5ms █                      2   2.4%
+
+    CALLS                                   ALLOCATORS
+                   CALLS     BYTES  FAILE   go 1.27.3 (runtime)
+    mallocgc  10,200,000  4.47 GiB            /srv/mapstorm/bin/mapstorm
+    sweep      9,900,000  4.42 GiB            allocated 4.47 GiB in 10,200,000
+                                              freed     4.42 GiB in 9,900,000
+    ");
+}
+
+#[test]
+fn collections_of_several_processes_add_up() {
+    let mut snapshot = sample::go();
+    let mut other = sample::go();
+    (other.targets[0].pid, other.sites[0].pid) = (4343, 4343);
+    snapshot.targets.extend(other.targets);
+    let shows = text(&Process::default(), &Shown::new(snapshot), 120, 60);
+    for expect in [
+        "gc: 166 cycles (16.6/s), 4 forced",
+        "pauses 13.8ms in all",
+        "goal 240 MiB",
+        "≤ 50us",
+        "82  49.4%",
+        "go 1.27.3 (runtime) in 2 processes",
+    ] {
+        assert!(shows.contains(expect), "{expect}: {shows}");
+    }
+    assert!(!shows.contains("of CPU"), "a ratio of two has no sum: {shows}");
+}

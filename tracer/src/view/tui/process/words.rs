@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::sum::{Sum, both};
+use crate::model::node::RuntimeHeap;
 use crate::model::snapshot::{AllocatorTotals, Target};
 use crate::units::{Bytes, BytesChange, Count, CountChange};
 use crate::view::text::{Ink, cut_middle, wrap};
 use crate::view::tui::marks;
 use crate::view::tui::picture::{Numbers, Picture};
-use crate::view::{frame, table};
+use crate::view::{frame, gc, runtime, table};
 
 /// A line and how it looks.
 pub(super) type Line = (String, Option<Ink>);
@@ -75,7 +76,11 @@ fn name(target: &Target) -> String {
 
 /// The kernel's view of the same memory, and how it goes with ours.
 fn said(sum: &Sum<'_>, picture: &Picture<'_>) -> Vec<String> {
-    let mut said = Vec::new();
+    let collected = sum.gc.as_ref().map(|collections| {
+        let rate = gc::rate(collections, picture.snapshot.attached_seconds);
+        format!("gc: {}", gc::parts(collections, rate).join(" · "))
+    });
+    let mut said: Vec<String> = collected.into_iter().collect();
     let resident = sum.resident_bytes;
     // A document of another program knows nothing of the process.
     if resident == 0 && sum.cpu_seconds <= 0.0 {
@@ -91,15 +96,26 @@ fn said(sum: &Sum<'_>, picture: &Picture<'_>) -> Vec<String> {
             Bytes(inuse - resident)
         )),
         Some(inuse) if picture.is_live() => said.push(format!(
-            "In use is {} of RSS. The other {} are blocks older than the attach, code and stacks, and what the \
-             allocator keeps or wastes.",
+            "In use is {} of RSS. The other {} are {}code and stacks, and what the allocator keeps or wastes.",
             marks::percent(inuse, resident),
-            Bytes(resident - inuse)
+            Bytes(resident - inuse),
+            older(sum)
         )),
         _ => said.push("Mode alloc does not see frees: what is in use is not known.".to_owned()),
     }
     said.extend(changed(picture));
     said
+}
+
+/// A runtime counts what is older than the attach too.
+fn older(sum: &Sum<'_>) -> &'static str {
+    let runtimes =
+        sum.targets.iter().any(|target| target.allocators.iter().any(|one| one.source == "runtime"));
+    match sum.targets.iter().any(|target| runtime::is_probed(target)) {
+        true if runtimes => "blocks outside the runtime's heap that are older than the attach, ",
+        true => "blocks older than the attach, ",
+        false => "",
+    }
 }
 
 /// What the call sites have changed by since the baseline.
@@ -151,7 +167,11 @@ pub(super) fn allocators(sum: &Sum<'_>, width: usize) -> Vec<Line> {
     let mut groups: BTreeMap<(String, &str), (u64, Option<AllocatorTotals>)> = BTreeMap::new();
     for allocator in sum.targets.iter().flat_map(|target| &target.allocators) {
         let version = allocator.version.as_deref().map_or_else(String::new, |version| format!(" {version}"));
-        let key = (format!("{}{version}", allocator.name), allocator.object.as_str());
+        let name = match RuntimeHeap::of(allocator) {
+            Some(heap) => format!("{} (runtime)", runtime::name(&heap)),
+            None => format!("{}{version}", allocator.name),
+        };
+        let key = (name, allocator.object.as_str());
         let (processes, totals) = groups.entry(key).or_default();
         *processes += 1;
         if let Some(more) = &allocator.totals {

@@ -99,3 +99,34 @@ fn the_verdict_has_a_colour_and_a_word() {
 fn it_fits_everywhere() {
     fits_everywhere(&|| Box::new(QualityScreen::default()));
 }
+
+#[test]
+fn a_runtime_says_how_good_its_numbers_are() {
+    insta::assert_snapshot!(text(&QualityScreen::default(), &Shown::new(sample::cgo()), 80, 40), @"
+    QUALITY        SAMPLED: nothing was lost; call sites are estimates, totals
+                   without ± are exact
+
+    runtime        go counts its heap by itself, without probes: totals are exact,
+                   in use is all that the process holds, also what is older than
+                   the attach; allocated and not counted yet are at most 1.25 MiB
+    profile        call sites of go are estimates, from one sample per 512 KiB on
+                   average; what they have in use is as of the last finished
+                   garbage collection, 400ms ago
+    sampled        every allocation, in go a sample every 512 KiB on average,
+                   4,120 in all
+    precision      ± is one standard error; below 30 samples the 95% interval, or
+                   * where it has no room (--format json has it)
+    events         20,100,000 counted, 4,120 stacks walked
+    overhead       6,201 probe hits at 570 ns = 4ms, 0.2% of the target's CPU time
+    kernel memory  62.6 MiB in BPF maps
+
+    PROBES of mapstorm (pid 4242)
+    allocator      glibc 2.36 in /usr/lib/x86_64-linux-gnu/libc.so.6
+                   malloc, uprobe_multi, return probe
+                   free, uprobe_multi
+    allocator      go 1.27.3 heap (runtime: no probes) · one sample per 512 KiB ·
+                   profile as of 400ms ago
+    gc             83 cycles (8.3/s), 2 forced · pauses 6.9ms in all, longest
+                   1.2ms · 4.1% of CPU · goal 120 MiB, live 61.0 MiB · GOGC 100
+    ");
+}

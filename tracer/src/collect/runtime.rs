@@ -1,0 +1,240 @@
+//! What Go's runtime says, counted from when counting began: exact totals, samples that `model::estimate` turns into numbers,
+//! pauses.
+
+use std::collections::HashMap;
+
+use tracer_ebpf::abi::Counter;
+use tracer_ebpf::histogram::{LIFETIME_BUCKETS, SIZE_BUCKETS, size_bucket};
+
+use super::{FunctionCounts, SlotCounts};
+use crate::go::{Bucket, GcState, HeapProfile, HeapTotals};
+
+/// The samples of one call stack of one process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProfiledSite {
+    /// The key of its stack.
+    pub key: u64,
+    /// The number of its image.
+    pub slot: u32,
+    /// Its sizes, each once.
+    pub sizes: Vec<ProfiledSize>,
+}
+
+/// Samples of one size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProfiledSize {
+    /// Bytes of each object.
+    pub size_bytes: u64,
+    /// Mean bytes between samples; 1 or less is every allocation.
+    pub interval_bytes: u64,
+    /// Allocations that were sampled.
+    pub allocated: u64,
+    /// Sampled objects that were found dead.
+    pub freed: u64,
+    /// Sampled objects that are live, whenever they were allocated.
+    pub live: u64,
+}
+
+/// Samples by call stack since an earlier reading, with what is live now. `key_of` is the key of a bucket's stack.
+#[must_use]
+pub fn profiled(
+    now: &HeapProfile,
+    start: &HashMap<u64, (u64, u64)>,
+    slot: u32,
+    key_of: impl Fn(&Bucket) -> u64,
+) -> Vec<ProfiledSite> {
+    let mut places: HashMap<u64, usize> = HashMap::new();
+    let mut sites: Vec<ProfiledSite> = Vec::new();
+    for bucket in &now.buckets {
+        let (allocated, freed) = start.get(&bucket.address).copied().unwrap_or_default();
+        let size = ProfiledSize {
+            size_bytes: bucket.size_bytes,
+            interval_bytes: now.interval_bytes,
+            allocated: bucket.allocated.saturating_sub(allocated),
+            freed: bucket.freed.saturating_sub(freed),
+            live: bucket.live,
+        };
+        if size.allocated == 0 && size.live == 0 {
+            continue;
+        }
+        let key = key_of(bucket);
+        let place = *places.entry(key).or_insert_with(|| {
+            sites.push(ProfiledSite { key, slot, sizes: Vec::new() });
+            sites.len() - 1
+        });
+        sites[place].sizes.push(size);
+    }
+    sites
+}
+
+/// What of a profile [`profiled`] counts from: allocated and freed samples by the bucket's address.
+#[must_use]
+pub fn marks(profile: &HeapProfile) -> HashMap<u64, (u64, u64)> {
+    profile.buckets.iter().map(|bucket| (bucket.address, (bucket.allocated, bucket.freed))).collect()
+}
+
+/// Totals since an earlier reading, as those of a slot with two functions: the one that allocates, and the sweep.
+#[must_use]
+pub fn slot_counts(now: &HeapTotals, start: &HeapTotals) -> SlotCounts {
+    let mut sizes = vec![0; SIZE_BUCKETS];
+    for class in &now.sizes {
+        let before = start.sizes.iter().find(|other| other.bytes == class.bytes);
+        let objects = class.objects.saturating_sub(before.map_or(0, |class| class.objects));
+        // Only their sum is known of the large ones: they are as large as their mean.
+        let bytes = class.bytes.or_else(|| large_bytes(now, start).checked_div(objects));
+        if let Some(bytes) = bytes {
+            sizes[size_bucket(bytes)] += objects;
+        }
+    }
+    let counts = |calls: u64, bytes: u64| FunctionCounts { calls, bytes, ..FunctionCounts::default() };
+    SlotCounts {
+        functions: vec![
+            counts(
+                now.alloc_objects.saturating_sub(start.alloc_objects),
+                now.alloc_bytes.saturating_sub(start.alloc_bytes),
+            ),
+            counts(
+                now.free_objects.saturating_sub(start.free_objects),
+                now.free_bytes.saturating_sub(start.free_bytes),
+            ),
+        ],
+        events: vec![0; Counter::ALL.len()],
+        sizes,
+        lifetimes: vec![0; LIFETIME_BUCKETS],
+    }
+}
+
+/// Bytes of objects without a size class.
+fn large_bytes(now: &HeapTotals, start: &HeapTotals) -> u64 {
+    let of_classes = |totals: &HeapTotals| {
+        totals.sizes.iter().map(|class| class.bytes.unwrap_or(0).saturating_mul(class.objects)).sum::<u64>()
+    };
+    let all = now.alloc_bytes.saturating_sub(start.alloc_bytes);
+    all.saturating_sub(of_classes(now).saturating_sub(of_classes(start)))
+}
+
+/// The pauses of all cycles that were seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pauses {
+    /// Each, in nanoseconds, by how many cycles had it: they are told apart by the histogram that reads them.
+    pub buckets: Vec<u64>,
+    /// Of one cycle.
+    pub longest_ns: Option<u64>,
+    /// Cycles that had left the runtime's ring of 256 before it was read.
+    pub missed: u64,
+    /// The last cycle that is in the numbers.
+    last_cycle: u32,
+}
+
+impl Pauses {
+    /// Counts from this reading on.
+    #[must_use]
+    pub fn from(gc: &GcState, bounds: usize) -> Self {
+        Self { buckets: vec![0; bounds + 1], last_cycle: gc.cycles, ..Self::default() }
+    }
+
+    /// Takes the cycles that are new. `bounds_seconds` are the inclusive upper bounds of the buckets.
+    pub fn take(&mut self, gc: &GcState, bounds_seconds: &[f64]) {
+        let new = gc.cycles.saturating_sub(self.last_cycle);
+        let mut seen = 0;
+        for pause in gc.pauses.iter().filter(|pause| pause.cycle > self.last_cycle) {
+            seen += 1;
+            let seconds = pause.nanoseconds as f64 * 1e-9;
+            let bucket = bounds_seconds.partition_point(|&bound| bound < seconds);
+            if let Some(count) = self.buckets.get_mut(bucket) {
+                *count += 1;
+            }
+            self.longest_ns = self.longest_ns.max(Some(pause.nanoseconds));
+        }
+        self.missed += u64::from(new.saturating_sub(seen));
+        self.last_cycle = gc.cycles.max(self.last_cycle);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::go::{Pause, SizeClass};
+
+    fn bucket(address: u64, size_bytes: u64, allocated: u64, freed: u64, live: u64) -> Bucket {
+        Bucket { address, size_bytes, allocated, freed, live, stack: [address / 10].into() }
+    }
+
+    #[test]
+    fn samples_count_from_the_start_and_what_is_live_counts_whole() {
+        let profile = |buckets| HeapProfile { interval_bytes: 512, buckets, retries: 0 };
+        let before = profile(vec![bucket(10, 48, 5, 1, 3), bucket(20, 96, 7, 7, 0)]);
+        let now = profile(vec![
+            bucket(10, 48, 9, 2, 6),
+            bucket(11, 64, 2, 0, 2),
+            bucket(20, 96, 7, 7, 0),
+            bucket(30, 8, 1, 1, 0),
+        ]);
+        let sites = profiled(&now, &marks(&before), 3, |bucket| bucket.stack[0]);
+        let size = |size_bytes, allocated, freed, live| ProfiledSize {
+            size_bytes,
+            interval_bytes: 512,
+            allocated,
+            freed,
+            live,
+        };
+        assert_eq!(
+            sites,
+            [
+                // Two sizes of one stack are one site.
+                ProfiledSite { key: 1, slot: 3, sizes: vec![size(48, 4, 1, 6), size(64, 2, 0, 2)] },
+                ProfiledSite { key: 3, slot: 3, sizes: vec![size(8, 1, 1, 0)] },
+            ]
+        );
+    }
+
+    #[test]
+    fn totals_count_from_the_start_and_large_objects_are_as_large_as_their_mean() {
+        let class = |bytes, objects| SizeClass { bytes, objects };
+        let start = HeapTotals {
+            alloc_objects: 10,
+            alloc_bytes: 1000,
+            free_objects: 4,
+            free_bytes: 300,
+            sizes: vec![class(Some(48), 5), class(None, 0)],
+            ..HeapTotals::default()
+        };
+        let now = HeapTotals {
+            alloc_objects: 15,
+            alloc_bytes: 1000 + 3 * 48 + 2 * 40_000,
+            free_objects: 6,
+            free_bytes: 400,
+            sizes: vec![class(Some(48), 8), class(None, 2)],
+            ..HeapTotals::default()
+        };
+        let counts = slot_counts(&now, &start);
+        let functions: Vec<_> =
+            counts.functions.iter().map(|function| (function.calls, function.bytes)).collect();
+        assert_eq!(functions, [(5, 80_144), (2, 100)]);
+        let sizes: Vec<_> = counts
+            .sizes
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0)
+            .map(|(at, &n)| (at, n))
+            .collect();
+        assert_eq!(sizes, [(size_bucket(48), 3), (size_bucket(40_000), 2)]);
+    }
+
+    #[test]
+    fn pauses_are_counted_once_and_those_that_left_the_ring_are_said() {
+        let bounds = [1e-3, 5e-3];
+        let pause =
+            |cycle, micros: u64| Pause { cycle, nanoseconds: micros * 1000, end_unix_ns: u64::from(cycle) };
+        let gc = |cycles, pauses| GcState { cycles, pauses, ..GcState::default() };
+        let mut pauses = Pauses::from(&gc(7, vec![pause(7, 100)]), bounds.len());
+        pauses.take(&gc(9, vec![pause(7, 100), pause(8, 1000), pause(9, 7000)]), &bounds);
+        pauses.take(&gc(9, vec![pause(9, 7000)]), &bounds);
+        assert_eq!(
+            (pauses.buckets.as_slice(), pauses.longest_ns, pauses.missed),
+            (&[1, 0, 1][..], Some(7_000_000), 0)
+        );
+        pauses.take(&gc(309, vec![pause(308, 2000), pause(309, 2000)]), &bounds);
+        assert_eq!((pauses.buckets.as_slice(), pauses.missed), (&[1, 2, 1][..], 298));
+    }
+}
