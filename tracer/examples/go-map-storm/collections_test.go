@@ -1,0 +1,9 @@
+package main
+
+import "runtime"
+
+func runCollections(count int) {
+	for ; count > 0; count-- {
+		runtime.GC()
+	}
+}

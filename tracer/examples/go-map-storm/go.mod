@@ -1,0 +1,3 @@
+module go-map-storm
+
+go 1.19
