@@ -60,8 +60,8 @@ pub enum Command {
     View(ViewArgs),
     /// Find allocation patterns that are worth fixing, and say how
     #[command(
-        after_help = "Rules are asked in order, and each function gets the advice of the first that holds; estimates count \
-                      with the lower end of their interval. docs/advice.md has every rule, its thresholds and its fix."
+        after_help = "Rules are asked in order, and what a line of a function asks for gets the advice of the first that \
+                      holds; rates and shares that are estimated count with the lower end of their interval. docs/advice.md has every rule, its thresholds and its fix."
     )]
     Advise(AdviseArgs),
     /// Say what works here, what is missing, what would be probed and why

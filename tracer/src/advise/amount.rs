@@ -43,14 +43,25 @@ pub(super) fn of_site(site: &CallSite, snapshot: &Snapshot) -> (Amount, Amount) 
     let mut samples = site.samples;
     let mut variances =
         (errors.alloc_objects * errors.alloc_objects, errors.alloc_bytes * errors.alloc_bytes);
-    if samples == 0 && snapshot.sample_bytes > 1 && objects > 0.0 && bytes > 0.0 && variances == (0.0, 0.0) {
-        let chance = -f64::exp_m1(-bytes / objects / snapshot.sample_bytes as f64);
+    let interval_bytes = interval_of(site, snapshot);
+    if samples == 0 && interval_bytes > 1 && objects > 0.0 && bytes > 0.0 && variances == (0.0, 0.0) {
+        let chance = -f64::exp_m1(-bytes / objects / interval_bytes as f64);
         let seen = (objects * chance).max(1.0);
         samples = seen.round() as u64;
         variances = (objects * objects / seen, bytes * bytes / seen);
     }
     let amount = |value, variance| Amount { value, variance, samples };
     (amount(objects, variances.0), amount(bytes, variances.1))
+}
+
+/// Mean bytes between the samples of a site: those of its runtime, which samples by itself, or of the whole profile.
+fn interval_of(site: &CallSite, snapshot: &Snapshot) -> u64 {
+    let target = snapshot.targets.iter().find(|target| target.pid == site.pid);
+    let mut allocators = target.into_iter().flat_map(|target| &target.allocators);
+    let of_runtime = allocators
+        .find(|one| one.source == "runtime" && site.allocator.as_deref() == Some(one.name.as_str()))
+        .map(|one| one.sample_bytes.unwrap_or(0));
+    of_runtime.unwrap_or(snapshot.sample_bytes)
 }
 
 #[cfg(test)]

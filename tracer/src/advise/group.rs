@@ -12,6 +12,9 @@ use super::stack::{self, Asked};
 use crate::frame::Frame;
 use crate::model::snapshot::{CallSite, Snapshot};
 
+/// See [`knows_what_is_kept`].
+const CYCLES_MIN: u64 = 3;
+
 /// Allocations for one purpose by one function.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
@@ -47,9 +50,12 @@ type Key = (u32, Family, String, Option<String>, Option<u32>);
 
 impl Groups {
     pub(super) fn of(snapshot: &Snapshot, telling: fn(&[Arc<Frame>]) -> Option<usize>) -> Self {
-        let mut of_go = snapshot.sites.iter().filter(|site| stack::is_go(&site.frames)).peekable();
+        let mut of_go = snapshot.sites.iter().filter(|site| stack::is_go_site(site)).peekable();
+        // What tracer itself has read of a runtime is whole.
+        let mut allocators = snapshot.targets.iter().flat_map(|target| &target.allocators);
+        let is_whole = allocators.any(|allocator| allocator.source == "runtime");
         let hides_runtime =
-            of_go.peek().is_some() && !of_go.any(|site| stack::begins_in_runtime(&site.frames));
+            !is_whole && of_go.peek().is_some() && !of_go.any(|site| stack::begins_in_runtime(&site.frames));
         let mut groups: BTreeMap<Key, Group> = BTreeMap::new();
         let mut unnamed_sites = 0;
         for site in &snapshot.sites {
@@ -82,6 +88,14 @@ impl Groups {
     }
 }
 
+/// Whether what a site has in use can be held against what it has allocated. In Go's profile what was allocated in the last two
+/// cycles is not in use yet, live or not (`runtime/mprof.go`): with fewer than three all of it looks short-lived.
+fn knows_what_is_kept(site: &CallSite, snapshot: &Snapshot) -> bool {
+    let target = snapshot.targets.iter().find(|target| target.pid == site.pid);
+    let gc = target.and_then(|target| target.gc.as_ref());
+    !stack::is_go_site(site) || gc.is_none_or(|gc| gc.cycles >= CYCLES_MIN)
+}
+
 fn key(pid: u32, asked: &Asked<'_>) -> Key {
     let line = if asked.family == Family::Map { None } else { asked.user.line };
     let function = asked.user.function.clone().unwrap_or_default();
@@ -112,8 +126,9 @@ impl Group {
         let plus = |sum: Option<u64>, more: Option<u64>| Some(sum?.saturating_add(more?));
         self.objects += objects;
         self.bytes += bytes;
-        self.inuse_objects = plus(self.inuse_objects, site.inuse_objects);
-        self.inuse_bytes = plus(self.inuse_bytes, site.inuse_bytes);
+        let is_known = knows_what_is_kept(site, snapshot);
+        self.inuse_objects = plus(self.inuse_objects, site.inuse_objects.filter(|_| is_known));
+        self.inuse_bytes = plus(self.inuse_bytes, site.inuse_bytes.filter(|_| is_known));
         self.sites += 1;
         if let Some(part) = asked.part {
             self.maps.add(part, objects, bytes);

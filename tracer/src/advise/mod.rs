@@ -116,10 +116,37 @@ fn notes(snapshot: &Snapshot, groups: &Groups, context: &Context) -> Vec<String>
     }
     if groups.unnamed_sites > 0 {
         notes.push(format!(
-            "{} of {} call sites have no function with a name: they were not looked at.",
+            "{} of {} call sites have no function of the program with a name: they were not looked at.",
             groups.unnamed_sites,
             snapshot.sites.len()
         ));
     }
+    notes.extend(unseen(snapshot));
     notes
+}
+
+/// What is not in the profile, in words.
+fn unseen(snapshot: &Snapshot) -> Vec<String> {
+    let allocators = snapshot.targets.iter().flat_map(|target| &target.allocators);
+    let without = allocators.filter(|one| one.source == "runtime" && one.sample_bytes.unwrap_or(0) == 0);
+    let unsampled = without.map(|one| {
+        format!(
+            "{} takes no heap profile here: its allocations have no call sites and were not looked at. Import \
+             net/http/pprof, or call runtime/pprof for the heap.",
+            one.name
+        )
+    });
+    let quality = &snapshot.quality;
+    let missing = quality.lost.iter().chain(&quality.attach_failures).filter(|(_, times)| **times > 0);
+    let missing =
+        missing.map(|(reason, times)| format!("Not looked at, for it was not seen: {reason} ({times})."));
+    let is_one = snapshot.targets.len() == 1;
+    let ended = snapshot.targets.iter().filter(|target| !is_one && target.ended.is_some());
+    let ended = ended.map(|target| {
+        format!(
+            "Process {} has ended earlier than the others: its rates are more than is said here.",
+            target.pid
+        )
+    });
+    unsampled.chain(missing).chain(ended).collect()
 }

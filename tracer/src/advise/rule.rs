@@ -146,6 +146,8 @@ pub enum Need {
     MapBytesAtLeast(f64),
     /// It makes maps, and does not only fill them.
     MakesMaps,
+    /// It makes so many itself at least: what grows is more than one map that stays.
+    MakesManyMaps(f64),
 }
 
 /// A fix in words.
@@ -210,6 +212,9 @@ impl Rule {
     }
 }
 
+/// With fewer samples of maps, none of a fill is no proof that there was none.
+const SAMPLES_MIN: u64 = 10;
+
 impl Floor {
     fn unmet(&self, group: &Group, context: &Context) -> Option<String> {
         let (objects, bytes) = (group.objects.least(), group.bytes.least());
@@ -224,13 +229,18 @@ impl Floor {
             && objects < self.objects_per_second * seconds
             && bytes < self.bytes_per_second * seconds
         {
-            return Some(format!(
-                "{} allocations/s and {}/s: the rules ask for {} or {}",
+            let rates = format!(
+                "{} allocations/s and {}/s",
                 Count((objects / seconds) as u64),
-                Bytes((bytes / seconds) as u64),
-                Count(self.objects_per_second as u64),
-                Bytes(self.bytes_per_second as u64)
-            ));
+                Bytes((bytes / seconds) as u64)
+            );
+            let bytes = Bytes(self.bytes_per_second as u64);
+            return Some(if self.objects_per_second.is_finite() {
+                let objects = Count(self.objects_per_second as u64);
+                format!("{rates}: the rules ask for {objects} or {bytes}")
+            } else {
+                format!("{rates}: the rules ask for {bytes}/s")
+            });
         }
         let share = context.least_share(group);
         (share < self.share).then(|| {
@@ -252,9 +262,13 @@ impl Need {
                 (mean <= most, format!("objects of {} on average", Bytes(mean.round() as u64)))
             }
             Self::KeptAtMost(most) => match group.kept() {
+                Some(kept) if kept > 1.0 => (false, "more is in use than was allocated meanwhile".to_owned()),
                 Some(kept) => (kept <= most, format!("{:.1} % of them are still in use", kept * 100.0)),
                 None => (false, "it is not known how long they live".to_owned()),
             },
+            Self::FilledAtMost(_) if maps.made.variance > 0.0 && maps.made.samples < SAMPLES_MIN => {
+                (false, "too few samples to tell whether these maps are filled".to_owned())
+            }
             Self::FilledAtMost(most) => {
                 (maps.filled_per_map() <= most, "most of these maps are filled".to_owned())
             }
@@ -279,11 +293,12 @@ impl Need {
             }
             Self::MapBytesAtLeast(least) => {
                 let mean = maps.mean_bytes();
-                (
-                    mean >= least,
-                    format!("maps of {} on average, made with a size", Bytes(mean.round() as u64)),
-                )
+                (mean >= least, format!("maps of {} on average", Bytes(mean.round() as u64)))
             }
+            Self::MakesManyMaps(least) => (
+                maps.made.least() >= least,
+                "it makes few maps itself: it may be one that stays and grows".to_owned(),
+            ),
             Self::MakesMaps => (maps.made.value > 0.0, "it fills maps that others make".to_owned()),
         };
         (!is_met).then_some(why)

@@ -12,6 +12,9 @@ const POOL_GET: &str = "sync.(*Pool).Get";
 /// They stand on stacks of Go and of nothing else.
 const GO_ROOTS: [&str; 3] = ["runtime.main", "runtime.goexit", "main.main"];
 
+/// They begin the names of functions on stacks of Rust: of its start, and of its closures that threads run.
+const RUST_ROOTS: [&str; 2] = ["std::rt::lang_start", "std::sys::backtrace::__rust_begin_short_backtrace"];
+
 /// What a call site was asked for, and by whom.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
@@ -24,8 +27,13 @@ pub(super) struct Asked<'a> {
     pub(super) language: Language,
 }
 
+/// Whether a call site is Go's. C that stands in a Go file, before `import "C"`, is C.
+pub(super) fn is_go_site(site: &CallSite) -> bool {
+    site.allocator.as_deref().map_or_else(|| is_go(&site.frames), |name| name == "go")
+}
+
 /// Whether a stack is Go's.
-pub(super) fn is_go(frames: &[Arc<Frame>]) -> bool {
+fn is_go(frames: &[Arc<Frame>]) -> bool {
     frames.iter().any(|frame| {
         let by_file = || frame.file.as_deref().is_some_and(|file| file.ends_with(".go"));
         frame.function.as_deref().is_some_and(|name| GO_ROOTS.contains(&name)) || by_file()
@@ -47,7 +55,7 @@ pub(super) fn asked<'a>(
     hides_runtime: bool,
     telling: fn(&[Arc<Frame>]) -> Option<usize>,
 ) -> Option<Asked<'a>> {
-    if is_go(&site.frames) { by_go(site, hides_runtime) } else { by_others(site, telling) }
+    if is_go_site(site) { by_go(site, hides_runtime) } else { by_others(site, telling) }
 }
 
 /// Objects of so many bytes each.
@@ -94,11 +102,18 @@ fn by_others(site: &CallSite, telling: fn(&[Arc<Frame>]) -> Option<usize>) -> Op
     } else {
         Family::Other
     };
-    Some(Asked { family, part: None, user, via: callees().next_back(), language: language(user) })
+    Some(Asked {
+        family,
+        part: None,
+        user,
+        via: callees().next_back(),
+        language: language(user, &site.frames),
+    })
 }
 
-/// By the file, else by the form of the name.
-fn language(frame: &Frame) -> Language {
+/// By the file, else by the form of the name. A Rust program without line tables is known by the functions that start its
+/// threads.
+fn language(frame: &Frame, stack: &[Arc<Frame>]) -> Language {
     let extension =
         frame.file.as_deref().and_then(|file| file.rsplit_once('.')).map(|(_, extension)| extension);
     match extension {
@@ -106,6 +121,10 @@ fn language(frame: &Frame) -> Language {
         Some("cc" | "cpp" | "cxx" | "C" | "hpp" | "hh" | "tcc") => Language::Cpp,
         _ => {
             let name = frame.function.as_deref().unwrap_or_default();
+            let is_rust = |name: &str| RUST_ROOTS.iter().any(|root| name.starts_with(root));
+            if stack.iter().filter_map(|frame| frame.function.as_deref()).any(is_rust) {
+                return Language::Rust;
+            }
             if name.contains("::") || name.contains('(') { Language::Cpp } else { Language::C }
         }
     }

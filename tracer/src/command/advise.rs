@@ -48,7 +48,12 @@ pub fn run(args: &AdviseArgs, messages: &Messages) -> Result<(), Failure> {
         return Err(gate.without_time().into());
     }
     outputs.write(&report, args.top, messages)?;
-    gate.map_or(Ok(()), |gate| gate.check(&report))
+    let Some(gate) = gate else { return Ok(()) };
+    if snapshot.sites.is_empty() && snapshot.targets.iter().any(|target| target.totals.alloc_objects > 0) {
+        let why = "--fail-above cannot be judged: there are allocations and none has a call site; the notes say why";
+        return Err(anyhow::anyhow!(why).into());
+    }
+    gate.check(&report)
 }
 
 /// A saved profile, with the call sites that are wanted.

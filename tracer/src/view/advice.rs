@@ -168,6 +168,7 @@ fn seen_words(seen: &Seen, advice: &Advice) -> String {
     words.push(shares(seen));
     words.push(format!("{} on average", Bytes(seen.mean_bytes.round() as u64)));
     words.push(match seen.kept_ratio {
+        Some(kept) if kept > 1.0 => "more in use than was allocated meanwhile".to_owned(),
         Some(kept) => format!("{:.1} % still in use", kept * 100.0),
         None => "how long they live is not known".to_owned(),
     });

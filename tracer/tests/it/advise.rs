@@ -6,6 +6,7 @@ mod go;
 mod go_rules;
 mod others;
 mod program;
+mod runtimes;
 
 use std::sync::Arc;
 

@@ -61,7 +61,7 @@ pub(super) static RULES: [Rule; 6] = [
         title: "fresh maps that grow step by step",
         families: &[Family::Map],
         floor: STORM,
-        needs: &[Need::MakesMaps, Need::GrownAtLeast(0.25)],
+        needs: &[Need::MakesManyMaps(100.0), Need::GrownAtLeast(0.25)],
         certainty: Certainty::Certain,
         unknown: "whether the number of entries is known before the map is filled",
         why: "A map that is full is made anew with twice the room, everything in it is moved, and the old room becomes garbage.",

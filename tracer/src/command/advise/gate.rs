@@ -64,7 +64,10 @@ impl Gate {
         if above.is_empty() {
             return Ok(());
         }
-        let name = |advice: &&Advice| format!("{} in {}", advice.rule, advice.function);
+        let name = |advice: &&Advice| {
+            let line = advice.line.map_or_else(String::new, |line| format!(":{line}"));
+            format!("{} in {}{line}", advice.rule, advice.function)
+        };
         let mut names: Vec<String> = above.iter().take(NAMED).map(name).collect();
         if above.len() > NAMED {
             names.push(format!("{} more", above.len() - NAMED));
@@ -77,6 +80,7 @@ impl Gate {
 impl Display for Gate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Objects(rate) if *rate < 1.0 => write!(f, "{rate} allocations/s"),
             Self::Objects(rate) => write!(f, "{} allocations/s", Count(*rate as u64)),
             Self::Bytes(bytes) => write!(f, "{}/s", Bytes(*bytes)),
         }

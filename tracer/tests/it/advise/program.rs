@@ -132,9 +132,9 @@ fn the_gate_fails_above_a_rate_of_what_is_at_least_likely() {
             outcome.text()
         );
     };
-    check("99999/s", 3, "tracer: 1 advice is about more than 99,999 allocations/s: ping-pong in make");
+    check("99999/s", 3, "tracer: 1 advice is about more than 99,999 allocations/s: ping-pong in make:1");
     check("100000/s", 0, "");
-    check("97MiB/s", 3, "tracer: 1 advice is about more than 97.0 MiB/s: ping-pong in make");
+    check("97MiB/s", 3, "tracer: 1 advice is about more than 97.0 MiB/s: ping-pong in make:1");
     check("98MiB/s", 0, "");
     let (_folder, path) = saved(&go::only("1.27", &["main.small"]), "possible.json");
     let outcome = advise(&path, &["--fail-above", "0"]);
