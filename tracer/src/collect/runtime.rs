@@ -7,7 +7,10 @@ use tracer_ebpf::abi::Counter;
 use tracer_ebpf::histogram::{LIFETIME_BUCKETS, SIZE_BUCKETS, size_bucket};
 
 use super::{FunctionCounts, SlotCounts};
-use crate::go::{Bucket, GcState, HeapProfile, HeapTotals};
+use crate::go::{Bucket, GcState, HeapProfile, HeapTotals, SizeClass};
+
+/// Of a tiny object (`maxTinySize` of Go's runtime/sizeclasses.go, less one).
+const TINY_BYTES_MAX: u64 = 15;
 
 /// The samples of one call stack of one process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,19 +76,10 @@ pub fn marks(profile: &HeapProfile) -> HashMap<u64, (u64, u64)> {
     profile.buckets.iter().map(|bucket| (bucket.address, (bucket.allocated, bucket.freed))).collect()
 }
 
-/// Totals since an earlier reading, as those of a slot with two functions: the one that allocates, and the sweep.
+/// Totals since an earlier reading, as those of a slot with two functions: the one that allocates, and the sweep. `sizes` are
+/// those that [`add_sizes`] has added up since then.
 #[must_use]
-pub fn slot_counts(now: &HeapTotals, start: &HeapTotals) -> SlotCounts {
-    let mut sizes = vec![0; SIZE_BUCKETS];
-    for class in &now.sizes {
-        let before = start.sizes.iter().find(|other| other.bytes == class.bytes);
-        let objects = class.objects.saturating_sub(before.map_or(0, |class| class.objects));
-        // Only their sum is known of the large ones: they are as large as their mean.
-        let bytes = class.bytes.or_else(|| large_bytes(now, start).checked_div(objects));
-        if let Some(bytes) = bytes {
-            sizes[size_bucket(bytes)] += objects;
-        }
-    }
+pub fn slot_counts(now: &HeapTotals, start: &HeapTotals, sizes: &[u64]) -> SlotCounts {
     let counts = |calls: u64, bytes: u64| FunctionCounts { calls, bytes, ..FunctionCounts::default() };
     SlotCounts {
         functions: vec![
@@ -99,15 +93,40 @@ pub fn slot_counts(now: &HeapTotals, start: &HeapTotals) -> SlotCounts {
             ),
         ],
         events: vec![0; Counter::ALL.len()],
-        sizes,
+        sizes: sizes.to_vec(),
         lifetimes: vec![0; LIFETIME_BUCKETS],
     }
+}
+
+/// No allocation of any size.
+#[must_use]
+pub fn no_sizes() -> Vec<u64> {
+    vec![0; SIZE_BUCKETS]
+}
+
+/// Adds the allocations between two readings to a histogram of sizes. Of the large ones only the sum of their bytes is known: they
+/// are as large as their mean. Tiny ones have less than 16 bytes.
+pub fn add_sizes(sizes: &mut [u64], now: &HeapTotals, before: &HeapTotals) {
+    let mut add = |bytes: u64, objects: u64| {
+        if let Some(count) = sizes.get_mut(size_bucket(bytes)) {
+            *count += objects;
+        }
+    };
+    for class in &now.sizes {
+        let known = before.sizes.iter().find(|other| other.bytes == class.bytes);
+        let objects = class.objects.saturating_sub(known.map_or(0, |class| class.objects));
+        if let Some(bytes) = class.bytes.or_else(|| large_bytes(now, before).checked_div(objects)) {
+            add(bytes, objects);
+        }
+    }
+    add(TINY_BYTES_MAX, now.tiny_objects.saturating_sub(before.tiny_objects));
 }
 
 /// Bytes of objects without a size class.
 fn large_bytes(now: &HeapTotals, start: &HeapTotals) -> u64 {
     let of_classes = |totals: &HeapTotals| {
-        totals.sizes.iter().map(|class| class.bytes.unwrap_or(0).saturating_mul(class.objects)).sum::<u64>()
+        let bytes = |class: &SizeClass| class.bytes.unwrap_or(0).saturating_mul(class.objects);
+        totals.sizes.iter().map(bytes).fold(0, u64::saturating_add)
     };
     let all = now.alloc_bytes.saturating_sub(start.alloc_bytes);
     all.saturating_sub(of_classes(now).saturating_sub(of_classes(start)))
@@ -154,7 +173,7 @@ impl Pauses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::go::{Pause, SizeClass};
+    use crate::go::Pause;
 
     fn bucket(address: u64, size_bytes: u64, allocated: u64, freed: u64, live: u64) -> Bucket {
         Bucket { address, size_bytes, allocated, freed, live, stack: [address / 10].into() }
@@ -162,7 +181,7 @@ mod tests {
 
     #[test]
     fn samples_count_from_the_start_and_what_is_live_counts_whole() {
-        let profile = |buckets| HeapProfile { interval_bytes: 512, buckets, retries: 0 };
+        let profile = |buckets| HeapProfile { interval_bytes: 512, buckets, ..HeapProfile::default() };
         let before = profile(vec![bucket(10, 48, 5, 1, 3), bucket(20, 96, 7, 7, 0)]);
         let now = profile(vec![
             bucket(10, 48, 9, 2, 6),
@@ -204,10 +223,19 @@ mod tests {
             alloc_bytes: 1000 + 3 * 48 + 2 * 40_000,
             free_objects: 6,
             free_bytes: 400,
+            tiny_objects: 6,
             sizes: vec![class(Some(48), 8), class(None, 2)],
             ..HeapTotals::default()
         };
-        let counts = slot_counts(&now, &start);
+        let mut sizes = no_sizes();
+        add_sizes(&mut sizes, &now, &start);
+        let later = HeapTotals {
+            alloc_bytes: now.alloc_bytes + 200_000,
+            sizes: vec![class(Some(48), 8), class(None, 3)],
+            ..now.clone()
+        };
+        add_sizes(&mut sizes, &later, &now);
+        let counts = slot_counts(&now, &start, &sizes);
         let functions: Vec<_> =
             counts.functions.iter().map(|function| (function.calls, function.bytes)).collect();
         assert_eq!(functions, [(5, 80_144), (2, 100)]);
@@ -218,7 +246,11 @@ mod tests {
             .filter(|(_, count)| **count > 0)
             .map(|(at, &n)| (at, n))
             .collect();
-        assert_eq!(sizes, [(size_bucket(48), 3), (size_bucket(40_000), 2)]);
+        // What is counted stays where it is, whatever is allocated later.
+        assert_eq!(
+            sizes,
+            [(size_bucket(15), 6), (size_bucket(48), 3), (size_bucket(40_000), 2), (size_bucket(200_000), 1)]
+        );
     }
 
     #[test]

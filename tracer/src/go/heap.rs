@@ -10,6 +10,9 @@ pub struct HeapProfile {
     pub interval_bytes: u64,
     /// Each stack and size class once, in no order.
     pub buckets: Vec<Bucket>,
+    /// What is live is as of the last finished cycle but one: the runtime publishes a cycle at the end of the next one, and only
+    /// where the program has asked for it (`runtime.GC`) at once (`runtime/mprof.go`).
+    pub is_behind: bool,
     /// Times that the reading was repeated because the runtime changed the profile meanwhile.
     pub retries: u32,
 }
@@ -23,9 +26,9 @@ pub struct Bucket {
     pub size_bytes: u64,
     /// Sampled allocations since the process began, up to now.
     pub allocated: u64,
-    /// Sampled objects that a collection has found dead, as of the last cycle that has finished.
+    /// Sampled objects that a collection has found dead, as of the last cycle that is published.
     pub freed: u64,
-    /// Sampled objects that were allocated before the last finished cycle and have outlived it.
+    /// Sampled objects that were allocated before the last published cycle and have outlived it.
     pub live: u64,
     /// Return addresses in the process, the allocation first; one per call that the source has: inlined calls have their own.
     pub stack: Arc<[u64]>,
@@ -77,6 +80,8 @@ pub struct GcState {
     pub cpu_fraction: f64,
     /// End of the last finished cycle, nanoseconds since 1970; 0 if there was none.
     pub last_end_unix_ns: u64,
+    /// From the start of the runtime to the end of the last finished cycle, where that is known: what `cpu_fraction` is of.
+    pub age_ns: Option<u64>,
     /// The heap at which the next cycle is to end; `None` where it is not known, or no cycle is to come.
     pub heap_goal_bytes: Option<u64>,
     /// Marked live by the last cycle.

@@ -136,7 +136,8 @@ impl Places {
 
     fn gc(&self, bias: u64) -> Result<gc::Gc, String> {
         let mstats = self.layout.mstats.ok_or_else(|| self.unknown_layout())?;
-        Ok(gc::Gc { memstats: self.memstats(bias)?, mstats, controller: self.controller(bias) })
+        let init_time = self.variables.runtime_init_time.map(|address| address.0.wrapping_add(bias));
+        Ok(gc::Gc { memstats: self.memstats(bias)?, mstats, controller: self.controller(bias), init_time })
     }
 }
 

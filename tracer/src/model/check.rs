@@ -23,20 +23,19 @@ pub(super) fn of(moment: &Moment) -> SelfCheck {
 
 /// A runtime's profile is not read for totals alone.
 const fn has_samples(source: Source) -> bool {
-    matches!(source, Source::Probes | Source::Runtime { has_profile: true, .. })
+    matches!(source, Source::Probes | Source::Runtime { profiled: Some(_), .. })
 }
 
 /// Calls, bytes and failures of the allocating functions.
 fn allocations(slot: &SlotState) -> (u64, u64, u64) {
+    if let Source::Runtime { profiled: Some((objects, bytes)), .. } = slot.source {
+        return (objects, bytes, 0);
+    }
     slot.functions_that(false).fold((0, 0_u64, 0), |sum, (_, totals)| {
         // A sample that has failed is at no site, and is among the calls where they are attempts. Of failures mode `alloc`
         // knows nothing.
         let failed = if slot.mode == Mode::Live && slot.was_sampled { totals.failed } else { 0 };
-        let calls = match slot.source {
-            Source::Probes => totals.calls,
-            Source::Runtime { tiny_objects, .. } => totals.calls.saturating_sub(tiny_objects),
-        };
-        (sum.0 + calls, sum.1.wrapping_add(totals.bytes), sum.2 + failed)
+        (sum.0 + totals.calls, sum.1.wrapping_add(totals.bytes), sum.2 + failed)
     })
 }
 

@@ -71,10 +71,9 @@ pub enum Source {
     Runtime {
         /// Objects and bytes that it holds, exact.
         in_use: (u64, u64),
-        /// Its samples are in this moment too.
-        has_profile: bool,
-        /// Allocations that share a block with others, which the runtime never samples.
-        tiny_objects: u64,
+        /// Objects and bytes that were allocated while its samples were drawn, exact, without those that share a block with
+        /// others: they are in no sample. `None` where its samples are not in this moment.
+        profiled: Option<(u64, u64)>,
     },
 }
 
@@ -166,7 +165,8 @@ impl TargetState {
     /// What is traced in it now, or was at its end.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        self.slots.last().map_or_else(Mode::default, |slot| slot.mode)
+        let last = self.slots.iter().rfind(|slot| slot.is_last_image);
+        last.map_or_else(Mode::default, |slot| slot.mode)
     }
 }
 

@@ -74,9 +74,14 @@ fn of_target(state: &TargetState, moment: &Moment) -> Tally {
             free_bytes: counts.free_bytes,
         });
     }
-    // An estimate is of the process: its samples are not told apart by allocator.
-    if let (Some(bytes), [only]) = (totals.free_bytes, &mut allocators.values_mut().collect::<Vec<_>>()[..]) {
-        only.free_bytes = Some(bytes);
+    // An estimate is of the process: its samples are not told apart by allocator. What a runtime has freed it knows.
+    let is_runtime =
+        |name: &str| target.allocators.iter().any(|one| one.name == name && one.source == "runtime");
+    let of_runtimes = allocators.iter().filter(|(name, _)| is_runtime(name));
+    let of_runtimes: u64 = of_runtimes.filter_map(|(_, counts)| counts.free_bytes).sum();
+    let mut probed = allocators.iter_mut().filter(|(name, _)| !is_runtime(name)).map(|(_, counts)| counts);
+    if let (Some(bytes), Some(only), None) = (totals.free_bytes, probed.next(), probed.next()) {
+        only.free_bytes = Some(bytes.saturating_sub(of_runtimes));
     }
     Tally {
         id: state.id(),

@@ -468,7 +468,7 @@ fn names_that_come_late_are_said_to_be_missing_until_then() {
 /// A moment of a process whose runtime counts and samples by itself, one sample per 512 KiB.
 fn moment_of_runtime() -> Moment {
     let runtime = SlotState {
-        source: Source::Runtime { in_use: (90, 9_000), has_profile: true, tiny_objects: 640 },
+        source: Source::Runtime { in_use: (90, 9_000), profiled: Some((360, 1 << 19)) },
         was_sampled: true,
         functions: vec![function("mallocgc", false), function("sweep", true)],
         counts: SlotCounts {
@@ -534,7 +534,7 @@ fn samples_of_a_runtime_are_estimates_and_its_totals_are_exact() {
     assert!((new.standard_error.alloc_objects - variance.sqrt()).abs() < 1e-9, "{new:?}");
     assert_eq!((new.samples, new.inuse_samples), (100, Some(40)));
     let check = snapshot.quality.self_check.as_ref().expect("it samples");
-    assert_eq!(check.alloc_objects.exact, 1000 - 640, "tiny objects are in no sample");
+    assert_eq!(check.alloc_objects.exact, 360, "what was allocated while its samples were drawn");
     assert_eq!(snapshot.quality.verdict, Verdict::Sampled);
     assert_eq!((snapshot.overhead.hits, snapshot.quality.sampled), (0, 100), "nobody was stopped for it");
 }

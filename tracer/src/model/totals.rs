@@ -25,7 +25,10 @@ pub(super) fn fill(state: &TargetState, moment: &Moment) -> Target {
                     == (&allocator.name, &allocator.object, &allocator.prefix)
             };
             match target.allocators.iter_mut().find(is_same) {
-                Some(known) => known.totals = Some(known.totals.take().unwrap_or_default() + totals),
+                Some(known) => {
+                    let totals = known.totals.take().unwrap_or_default() + totals;
+                    *known = Allocator { totals: Some(totals), ..allocator.clone() };
+                }
                 None => target.allocators.push(Allocator { totals: Some(totals), ..allocator.clone() }),
             }
         }

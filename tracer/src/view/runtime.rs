@@ -69,7 +69,7 @@ pub(crate) fn of_site(snapshot: &Snapshot, site: &CallSite) -> Option<String> {
     let heap = heaps.find(|heap| site.allocator.as_deref() == Some(heap.name.as_str()))?;
     let at = heap.profile_age_seconds.map_or_else(String::new, |seconds| format!(", {} ago", age(seconds)));
     Some(format!(
-        "{}'s own profile, {}; in use as of its last finished garbage collection{at}",
+        "{}'s own profile, {}; in use as of a finished garbage collection{at}",
         name(&heap),
         sampling(&heap)
     ))
@@ -117,7 +117,7 @@ fn sentences(name: &str, heaps: &[&RuntimeHeap]) -> Vec<(&'static str, String)> 
     said.push((
         "profile",
         format!(
-            "call sites of {name} are {samples}; what they have in use is as of the last finished garbage collection{at}"
+            "call sites of {name} are {samples}; what they have in use is as of a finished garbage collection{at}"
         ),
     ));
     if heaps.iter().any(|heap| heap.sample_bytes.is_none()) {
@@ -186,7 +186,7 @@ mod tests {
     fn a_site_of_the_runtime_says_how_old_it_is_and_one_of_c_does_not() {
         let snapshot = sample::cgo();
         let said: Vec<Option<String>> = snapshot.sites.iter().map(|site| of_site(&snapshot, site)).collect();
-        let go = "go 1.27.3's own profile, one sample per 512 KiB; in use as of its last finished garbage collection, \
+        let go = "go 1.27.3's own profile, one sample per 512 KiB; in use as of a finished garbage collection, \
                   400ms ago";
         assert_eq!(said, [Some(go.to_owned()), Some(go.to_owned()), None]);
     }

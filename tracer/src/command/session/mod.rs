@@ -266,7 +266,7 @@ impl Session {
             self.locate_waiting();
         }
         self.refresh_next();
-        self.look_at_runtimes(self.gone.is_none());
+        self.look_at_runtimes(None, self.gone.is_none());
         // What is over has tables that others may have no room for.
         self.free_slots();
         for _ in 0..self.traced.len().div_ceil(USAGE_LOOKS) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tracer_ebpf::abi::{Followed, MAX_FUNCTIONS};
 
-use super::go::{self, GoHeap};
+use super::go;
 use super::image::{self, Found, Object};
 use super::unwinding::{self, Uses};
 use super::{Session, calibrate};
@@ -37,9 +37,6 @@ impl Session {
         let (go, failure) = go::beside(&found, go, pid, &self.choice)?;
         if let Some(failure) = failure {
             self.count_failure_in(index, &failure);
-        }
-        for missing in go.iter().flat_map(GoHeap::missing) {
-            self.note(format!("process {pid}: {missing}"));
         }
         self.say(index, &found);
         self.free_slots();

@@ -28,6 +28,21 @@ pub(super) enum Scope<'a> {
     Sums,
 }
 
+impl Scope<'_> {
+    /// The process that it is of.
+    const fn one(&self) -> Option<TargetId> {
+        match self {
+            Self::One(id, _) => Some(*id),
+            Self::All | Self::Sums => None,
+        }
+    }
+
+    /// Call sites are asked for.
+    const fn has_sites(&self) -> bool {
+        !matches!(self, Self::Sums)
+    }
+}
+
 /// Which records are of which slot, and how old the blocks are: found once for many pictures of one process each.
 #[derive(Debug)]
 pub struct Records {
@@ -63,7 +78,7 @@ pub(super) fn moment(
     options: &TraceOptions,
     scope: Scope<'_>,
 ) -> Result<Moment, Failure> {
-    session.look_at_runtimes(!matches!(scope, Scope::Sums));
+    session.look_at_runtimes(scope.one(), scope.has_sites());
     let mut targets = Vec::new();
     let is_meant = |traced: &&Traced| !matches!(scope, Scope::One(id, _) if traced.id() != id);
     for traced in session.traced.iter().filter(is_meant) {
@@ -83,11 +98,7 @@ pub(super) fn moment(
             })
         });
         let mut slots = slots.collect::<Result<Vec<_>, Failure>>()?;
-        let has_profile = !matches!(scope, Scope::Sums);
-        slots.extend(traced.images.iter().enumerate().filter_map(|(position, image)| {
-            let mode = if image.has_probes() { image.mode } else { Mode::Live };
-            Some(image.go.as_ref()?.slot(image.slot, position == last, mode, has_profile))
-        }));
+        slots.extend(runtimes(traced, scope));
         targets.push(TargetState { target: traced.describe(build_id), slots });
     }
     let follows = |state: &TargetState| state.slots.iter().any(|slot| slot.mode == Mode::Live);
@@ -135,9 +146,18 @@ pub(super) fn moment(
     })
 }
 
+/// What the runtimes of a process's images say of their totals.
+fn runtimes(traced: &Traced, scope: Scope<'_>) -> impl Iterator<Item = SlotState> {
+    let last = traced.images.len().saturating_sub(1);
+    traced.images.iter().enumerate().filter_map(move |(position, image)| {
+        let mode = if image.has_probes() { image.mode } else { Mode::Live };
+        Some(image.go.as_ref()?.slot(image.slot, position == last, mode, scope.has_sites()))
+    })
+}
+
 /// What Go's runtimes have sampled.
 fn profiled(session: &Session, is_meant: &dyn Fn(&&Traced) -> bool, scope: Scope<'_>) -> Vec<ProfiledSite> {
-    if matches!(scope, Scope::Sums) {
+    if !scope.has_sites() {
         return Vec::new();
     }
     let images = session.traced.iter().filter(is_meant).flat_map(|traced| &traced.images);

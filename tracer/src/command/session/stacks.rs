@@ -10,6 +10,7 @@ use super::traced::Traced;
 use crate::collect::{self, NewStack};
 use crate::kernel::RING_BYTES;
 use crate::model::SiteStack;
+use crate::model::node::TargetId;
 use crate::symbolize::Unmapped;
 
 /// A new stack waits for this many looks at the mappings at most.
@@ -57,9 +58,10 @@ impl Session {
         }
     }
 
-    /// Reads what Go's runtimes say by now. In a daemon, which may have hundreds, their profiles are read when someone asks.
-    pub(super) fn look_at_runtimes(&mut self, with_profiles: bool) {
-        for traced in &mut self.traced {
+    /// Reads what Go's runtimes say by now, of one process or of all. In a daemon, which may have hundreds, their profiles are
+    /// read when someone asks.
+    pub(super) fn look_at_runtimes(&mut self, one: Option<TargetId>, with_profiles: bool) {
+        for traced in self.traced.iter_mut().filter(|traced| one.is_none_or(|id| traced.id() == id)) {
             traced.look_at_runtime(with_profiles);
         }
         self.locate_runtime_stacks();

@@ -355,10 +355,7 @@ impl Traced {
             ended,
             allocators: Vec::new(),
             totals: snapshot::Totals::default(),
-            gc: self
-                .images
-                .last()
-                .and_then(|image| image.go.as_ref()?.gc(self.target.started_unix_seconds())),
+            gc: self.collections(),
             timeline: None,
         }
     }

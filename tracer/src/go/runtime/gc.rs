@@ -22,6 +22,8 @@ pub(super) struct Gc {
     pub(super) mstats: MstatsLayout,
     /// `runtime.gcController`, if it was found.
     pub(super) controller: Option<Controller>,
+    /// `runtime.runtimeInitTime`, if it was found.
+    pub(super) init_time: Option<u64>,
 }
 
 /// `runtime.gcController` of a process.
@@ -46,6 +48,7 @@ impl Gc {
             if before == after
                 && let Some(state) = self.state(&after)
             {
+                let state = GcState { age_ns: self.age_ns(&after, memory)?, ..state };
                 return Ok(match &self.controller {
                     Some(controller) => controller.add_to(state, memory)?,
                     None => state,
@@ -55,6 +58,15 @@ impl Gc {
             wait(retry);
         }
         Err(Unread::Torn)
+    }
+
+    /// From the runtime's start to its last finished cycle, on its own clock.
+    fn age_ns(&self, fields: &[u8], memory: &Memory) -> Result<Option<u64>, Unread> {
+        let Some(address) = self.init_time else { return Ok(None) };
+        let begin = memory.word(address)?;
+        let offset = self.mstats.last_gc_nanotime.checked_sub(self.mstats.last_gc_unix);
+        let end = offset.and_then(|offset| number(fields, offset));
+        Ok(end.and_then(|end| end.checked_sub(begin)).filter(|_| begin > 0))
     }
 
     fn fields(&self, memory: &Memory) -> Result<Vec<u8>, Unread> {
@@ -73,6 +85,7 @@ impl Gc {
             at.pause_end + (RING as u64 - 1) * 8,
             at.numforcedgc,
             at.gc_cpu_fraction,
+            at.last_gc_nanotime,
         ]
         .iter()
         .fold(0, |end, &field| end.max(field.saturating_add(8)))
@@ -102,6 +115,7 @@ impl Gc {
             pauses,
             cpu_fraction: f64::from_bits(word(at.gc_cpu_fraction)?),
             last_end_unix_ns,
+            age_ns: None,
             heap_goal_bytes: None,
             heap_marked_bytes: None,
             gc_percent: None,

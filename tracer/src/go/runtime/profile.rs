@@ -113,7 +113,13 @@ impl Profile {
             if is_same && is_whole && now == self.now(memory)? && now.is_none_or(|now| !now.is_torn(&after)) {
                 let buckets =
                     self.known.buckets.iter().zip(&after).map(|(found, counts)| found.bucket(counts));
-                return Ok(HeapProfile { interval_bytes: interval, buckets: buckets.collect(), retries });
+                let is_behind = now.is_none_or(|now| now.has_unpublished(&after));
+                return Ok(HeapProfile {
+                    interval_bytes: interval,
+                    buckets: buckets.collect(),
+                    is_behind,
+                    retries,
+                });
             }
             before = after;
             wait(retries);
@@ -232,12 +238,20 @@ impl Profile {
 }
 
 impl Now {
+    /// Whether the last finished cycle has counts of its own still: they are published when the next one has finished.
+    fn has_unpublished(self, counts: &[Counts]) -> bool {
+        self.has_counts(self.cycle.wrapping_add(1), counts)
+    }
+
+    fn has_counts(self, cycle: u32, counts: &[Counts]) -> bool {
+        let index = (cycle % 3) as usize;
+        let has = |counts: &Counts| counts.future.get(index).is_some_and(|cycle| *cycle != Cycle::default());
+        counts.iter().any(has)
+    }
+
     /// Whether the cycle that is being published has counts left: its flush is not over.
     fn is_torn(self, counts: &[Counts]) -> bool {
-        let index = (self.cycle % 3) as usize;
-        let is_left =
-            |counts: &Counts| counts.future.get(index).is_some_and(|cycle| *cycle != Cycle::default());
-        self.flushed && counts.iter().any(is_left)
+        self.flushed && self.has_counts(self.cycle, counts)
     }
 }
 

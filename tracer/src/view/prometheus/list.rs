@@ -130,10 +130,10 @@ pub const METRICS: &[Metric] = &[
     ),
     metric(
         "tracer_gc_cpu_ratio",
-        Truth::Exact,
+        Truth::Calculated,
         Source::Series(|series| series.gc_cpu_ratio.map(Value::Real)),
-        "CPU time that garbage collections took as a ratio of what the program could have had since it began, as its runtime \
-         says it, the mean of the processes.",
+        "CPU time that garbage collections took as a ratio of what the program could have had since tracing began, by what its \
+         runtime says of its whole life, the mean of the processes.",
     ),
     metric(
         "tracer_gc_heap_goal_bytes",

@@ -409,7 +409,7 @@ fn a_go_program_at_100_columns() {
                    the process holds, also what is older than the attach; allocated and not counted yet
                    are at most 1.25 MiB
     profile        call sites of go are estimates, from one sample per 512 KiB on average; what they
-                   have in use is as of the last finished garbage collection, 400ms ago
+                   have in use is as of a finished garbage collection, 400ms ago
     sampled        a sample every 512 KiB on average, 4,120 in all
     precision      ± is one standard error; below 30 samples the 95% interval, or * where it has no room
                    (--format json has it)
@@ -458,8 +458,8 @@ fn a_go_program_with_c_beside_it() {
     QUALITY        SAMPLED: nothing was lost; call sites are estimates, totals without ± are exact
     runtime        go counts its heap by itself, without probes: totals are exact, in use is all that the process holds,
                    also what is older than the attach; allocated and not counted yet are at most 1.25 MiB
-    profile        call sites of go are estimates, from one sample per 512 KiB on average; what they have in use is as of
-                   the last finished garbage collection, 400ms ago
+    profile        call sites of go are estimates, from one sample per 512 KiB on average; what they have in use is as of a
+                   finished garbage collection, 400ms ago
     sampled        every allocation, in go a sample every 512 KiB on average, 4,120 in all
     precision      ± is one standard error; below 30 samples the 95% interval, or * where it has no room (--format json has
                    it)

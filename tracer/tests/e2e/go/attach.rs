@@ -140,6 +140,10 @@ fn check_attach(go: &Go, build: Build) {
     assert_eq!((allocator.sample_bytes, snapshot.sample_bytes), (Some(512 << 10), 512 << 10));
     assert_eq!((snapshot.quality.verdict, snapshot.overhead.hits), (Verdict::Sampled, 0));
     assert_estimate(&snapshot, "main.keepSession", ROUNDS as f64 * SESSION_BYTES);
+    // The last collection was asked for: its numbers are published at once.
+    let age = allocator.profile_age_seconds.expect("there were collections");
+    let last = snapshot.targets[0].gc.as_ref().and_then(|gc| gc.last_cycle_age_seconds);
+    assert!(last.is_some_and(|last| (last - age).abs() < 1e-6), "{age}, {last:?}");
     let kept = sum_of(&snapshot, "main.keepSession", Dimension::InuseSpace);
     assert!(kept > 0.5 * (ROUNDS as f64) * SESSION_BYTES, "nothing of it was freed: {kept}");
     let maps = sum_of(&snapshot, "main.lookupAttributes", Dimension::AllocSpace);

@@ -68,7 +68,7 @@ Of a Go program the numbers with `allocator=\"go\"` are those of its own runtime
   it is full.
 * `tracer_inuse_*` is all that the process holds, also what is older than the attach, and exact.
 * `tracer_sample_interval_bytes` is the program's `MemProfileRate`, by which the runtime takes its samples: call sites are
-  estimates, and what they have in use is as old as the last finished collection.
+  estimates, and what they have in use is as old as a finished collection.
 * A program with cgo has `allocator=\"glibc\"` (or another) beside it, counted by probes.
 
 `tracer_gc_*` is there for programs whose runtime tells of its collections, which only Go's does now.

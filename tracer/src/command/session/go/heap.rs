@@ -1,7 +1,7 @@
 //! What the Go runtime of an image says: read at each look, counted from when counting began.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,11 +16,15 @@ use crate::model::{ProbedFunction, SlotState, Source};
 const NUMBER_OF_RUNTIME: u32 = 1 << 31;
 /// A profile is read no sooner than after so many times what its last reading took, but for a report.
 const PAUSE_PER_READING: u32 = 20;
+/// Reasons why readings failed that are kept: they name addresses.
+const REASONS_MAX: usize = 20;
+const PROFILE: &str = "heap profile";
 
 /// What the runtime of an image says.
 pub(crate) struct GoHeap {
     pid: u32,
-    runtime: Runtime,
+    /// `None` when it is over.
+    runtime: Option<Runtime>,
     version: Option<String>,
     path: String,
     /// When counting began.
@@ -29,12 +33,20 @@ pub(crate) struct GoHeap {
     profile: Option<HeapProfile>,
     gc: Option<GcState>,
     pauses: Option<Pauses>,
+    /// Allocations by size since counting began.
+    sizes: Vec<u64>,
     /// Of the profile: when, and how long it took.
     read: Option<(Instant, Duration)>,
+    /// When the collection ended that the profile is as of, nanoseconds since 1970.
+    as_of_unix_ns: Option<u64>,
+    /// Objects that can be samples, and bytes, when the first and the last profile were read.
+    window: Option<[(u64, u64); 2]>,
+    /// What of it cannot be read now, and why.
+    missing: BTreeMap<&'static str, String>,
     /// When anything was read last.
     seen: SystemTime,
-    /// It will not change any more.
-    is_over: bool,
+    /// Tells its stacks from those of all others.
+    seed: RandomState,
     /// The keys of its stacks, by the bucket's address.
     keys: HashMap<u64, u64>,
     /// Stacks that nobody has learnt of yet.
@@ -64,7 +76,7 @@ impl GoHeap {
     pub(super) fn new(pid: u32, runtime: Runtime, version: Option<String>, path: String) -> Self {
         Self {
             pid,
-            runtime,
+            runtime: Some(runtime),
             version,
             path,
             start: None,
@@ -72,9 +84,13 @@ impl GoHeap {
             profile: None,
             gc: None,
             pauses: None,
+            sizes: runtime::no_sizes(),
             read: None,
+            as_of_unix_ns: None,
+            window: None,
+            missing: BTreeMap::new(),
             seen: SystemTime::now(),
-            is_over: false,
+            seed: RandomState::new(),
             keys: HashMap::new(),
             new: Vec::new(),
             failures: BTreeMap::new(),
@@ -88,7 +104,8 @@ impl GoHeap {
 
     /// What of it cannot be read, and why.
     pub(crate) fn missing(&self) -> Vec<String> {
-        self.runtime.missing().into_iter().map(|reason| format!("{}: {reason}", self.path)).collect()
+        let missing = self.runtime.iter().flat_map(Runtime::missing);
+        missing.map(|reason| format!("{}: {reason}", self.path)).collect()
     }
 
     /// Counts from now on: from the first reading of each source that gives something.
@@ -112,21 +129,33 @@ impl GoHeap {
     /// Reads everything.
     pub(crate) fn read_all(&mut self) {
         self.read_counters();
-        if self.is_over {
-            return;
-        }
+        let Some(runtime) = &mut self.runtime else { return };
         let at = Instant::now();
-        match self.runtime.profile() {
-            Ok(profile) => {
-                self.learn(&profile);
-                if let Some(start) = &mut self.start {
-                    start.profile.get_or_insert_with(|| runtime::marks(&profile));
-                }
-                self.profile = Some(profile);
-            }
-            Err(error) => self.failed("heap profile", &error),
+        match runtime.profile() {
+            Ok(profile) => self.take_profile(profile),
+            Err(error) => self.failed(PROFILE, &error),
         }
         self.read = Some((at, at.elapsed()));
+    }
+
+    fn take_profile(&mut self, profile: HeapProfile) {
+        self.learn(&profile);
+        if let Some(start) = &mut self.start {
+            start.profile.get_or_insert_with(|| runtime::marks(&profile));
+        }
+        let exact = self
+            .totals
+            .as_ref()
+            .map(|totals| (totals.alloc_objects.saturating_sub(totals.tiny_objects), totals.alloc_bytes));
+        if let Some(exact) = exact {
+            let from = self.window.map_or(exact, |[from, _]| from);
+            self.window = Some([from, exact]);
+        }
+        let pauses = self.gc.iter().flat_map(|gc| gc.pauses.iter().rev());
+        let mut ends = pauses.map(|pause| pause.end_unix_ns);
+        self.as_of_unix_ns = if profile.is_behind { ends.nth(1) } else { ends.next() };
+        self.missing.remove(PROFILE);
+        self.profile = Some(profile);
     }
 
     /// Reads it for the last time.
@@ -134,52 +163,75 @@ impl GoHeap {
         if self.start.is_some() {
             self.read_all();
         }
-        self.is_over = true;
+        self.runtime = None;
     }
 
     fn read_counters(&mut self) {
-        if self.is_over {
-            return;
-        }
-        match self.runtime.totals() {
-            Ok(totals) => {
-                if let Some(start) = &mut self.start {
-                    start.totals.get_or_insert_with(|| totals.clone());
-                }
-                self.totals = Some(totals);
-                self.seen = SystemTime::now();
-            }
+        let Some(runtime) = &mut self.runtime else { return };
+        let (totals, gc) = (runtime.totals(), runtime.gc());
+        match totals {
+            Ok(totals) => self.take_totals(totals),
             Err(error) => self.failed("totals", &error),
         }
-        match self.runtime.gc() {
-            Ok(gc) => {
-                if let Some(start) = &mut self.start {
-                    start.gc.get_or_insert_with(|| gc.clone());
-                    let first = || Pauses::from(&gc, PAUSE_BOUNDS_SECONDS.len());
-                    self.pauses.get_or_insert_with(first).take(&gc, &PAUSE_BOUNDS_SECONDS);
-                }
-                self.gc = Some(gc);
-            }
+        match gc {
+            Ok(gc) => self.take_collections(gc),
             Err(error) => self.failed("collections", &error),
         }
     }
 
-    fn failed(&mut self, what: &str, error: &Unread) {
+    fn take_totals(&mut self, totals: HeapTotals) {
+        if let Some(start) = &mut self.start {
+            let before = self.totals.as_ref().filter(|_| start.totals.is_some()).unwrap_or(&totals);
+            runtime::add_sizes(&mut self.sizes, &totals, before);
+            start.totals.get_or_insert_with(|| totals.clone());
+        }
+        self.totals = Some(totals);
+        self.seen = SystemTime::now();
+    }
+
+    fn take_collections(&mut self, gc: GcState) {
+        if let Some(start) = &mut self.start {
+            start.gc.get_or_insert_with(|| gc.clone());
+            let first = || Pauses::from(&gc, PAUSE_BOUNDS_SECONDS.len());
+            self.pauses.get_or_insert_with(first).take(&gc, &PAUSE_BOUNDS_SECONDS);
+        }
+        self.gc = Some(gc);
+    }
+
+    fn failed(&mut self, what: &'static str, error: &Unread) {
         match error {
-            Unread::Gone => self.is_over = true,
-            // Said when it was found.
-            Unread::Missing(_) => {}
+            Unread::Gone => self.runtime = None,
+            Unread::Missing(why) => {
+                self.missing.insert(what, why.clone());
+                if what == PROFILE {
+                    self.has_no_profile();
+                }
+            }
             Unread::Torn | Unread::Damaged(_) => {
-                *self.failures.entry(format!("{what}: {error}")).or_insert(0) += 1;
+                let reason = format!("{what}: {error}");
+                let has_room = self.failures.contains_key(&reason) || self.failures.len() < REASONS_MAX;
+                let reason = if has_room { reason } else { format!("{what}: other reasons") };
+                *self.failures.entry(reason).or_insert(0) += 1;
             }
         }
     }
 
+    /// The program takes no samples now. Before it has begun that says nothing: the runtime sets its rate when it starts, and
+    /// there is nothing to count from.
+    fn has_no_profile(&mut self) {
+        self.profile = None;
+        let has_begun = self.totals.as_ref().is_some_and(|totals| totals.alloc_objects > 0);
+        if let Some(start) = self.start.as_mut().filter(|_| !has_begun) {
+            start.profile.get_or_insert_default();
+            self.window.get_or_insert_default();
+        }
+    }
+
     fn learn(&mut self, profile: &HeapProfile) {
-        let (new, pid) = (&mut self.new, self.pid);
+        let (new, seed) = (&mut self.new, &self.seed);
         for bucket in &profile.buckets {
             self.keys.entry(bucket.address).or_insert_with(|| {
-                let key = key_of(&bucket.stack, pid);
+                let key = seed.hash_one(&bucket.stack);
                 new.push(Calls { key, addresses: Arc::clone(&bucket.stack) });
                 key
             });
@@ -223,17 +275,18 @@ impl GoHeap {
             was_sampled: interval.is_some_and(|interval| interval > 1),
             source: Source::Runtime {
                 in_use,
-                has_profile: has_profile && self.profile.is_some(),
-                tiny_objects: totals.tiny_objects.saturating_sub(start.tiny_objects),
+                profiled: self
+                    .window
+                    .filter(|_| has_profile && self.profile.is_some())
+                    .map(|[from, to]| (to.0.saturating_sub(from.0), to.1.saturating_sub(from.1))),
             },
             functions: vec![function("mallocgc", false), function("sweep", true)],
             allocators: vec![self.allocator(interval, totals.lag_bytes)],
-            counts: runtime::slot_counts(totals, start),
+            counts: runtime::slot_counts(totals, start, &self.sizes),
         }
     }
 
     fn allocator(&self, interval: Option<u64>, lag_bytes: Option<u64>) -> Allocator {
-        let last_cycle = self.gc.as_ref().map(|gc| gc.last_end_unix_ns).filter(|&at| at > 0);
         Allocator {
             name: NAME.to_owned(),
             object: self.path.clone(),
@@ -241,7 +294,7 @@ impl GoHeap {
             prefix: String::new(),
             source: "runtime".to_owned(),
             sample_bytes: interval,
-            profile_age_seconds: last_cycle.map(|at| self.since(at)),
+            profile_age_seconds: self.as_of_unix_ns.map(|at| self.since(at)),
             lag_bytes,
             totals: None,
             probes: Vec::new(),
@@ -285,19 +338,24 @@ impl GoHeap {
     /// What the report should say of its readings.
     pub(crate) fn notes(&self) -> Vec<String> {
         let pid = self.pid;
-        let failed = |(reason, times): (&String, &u64)| {
+        let failed = self.failures.iter().map(|(reason, times)| {
             format!(
                 "{times} readings of process {pid}'s Go runtime gave nothing: {reason}; earlier ones stand"
             )
-        };
-        self.failures.iter().map(failed).collect()
+        });
+        let missing =
+            self.missing.iter().map(|(what, why)| format!("process {pid}: {}: the {what}: {why}", self.path));
+        failed.chain(missing).collect()
     }
 }
 
 /// The share of collections in the CPU time between two readings: the runtime keeps it as a share of the time since the
 /// process began (`gc_cpu_fraction` in Go's runtime/mstats.go, set at the end of a cycle), so each is taken times its age.
 fn cpu_ratio(start: &GcState, now: &GcState, started: f64) -> Option<f64> {
-    let age = |gc: &GcState| (gc.last_end_unix_ns as f64 * 1e-9 - started).max(0.0);
+    let age = |gc: &GcState| {
+        let since_started = gc.last_end_unix_ns as f64 * 1e-9 - started;
+        gc.age_ns.map_or(since_started, |ns| ns as f64 * 1e-9).max(0.0)
+    };
     let (from, to) = if start.cycles == 0 { (0.0, age(now)) } else { (age(start), age(now)) };
     if now.cycles == 0 {
         return None;
@@ -309,11 +367,4 @@ fn cpu_ratio(start: &GcState, now: &GcState, started: f64) -> Option<f64> {
 /// The number of the runtime of an image.
 const fn number(slot: u32) -> u32 {
     NUMBER_OF_RUNTIME | slot
-}
-
-/// Stacks of two processes are never one record.
-fn key_of(stack: &[u64], pid: u32) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (pid, stack).hash(&mut hasher);
-    hasher.finish()
 }

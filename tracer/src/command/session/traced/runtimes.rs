@@ -2,6 +2,7 @@
 
 use super::super::go::{Calls, GoHeap};
 use super::Traced;
+use crate::model::snapshot::Gc;
 use crate::target::mappings::Mappings;
 
 impl Traced {
@@ -18,6 +19,13 @@ impl Traced {
         &mut self,
     ) -> impl Iterator<Item = (Vec<Calls>, &Mappings)> {
         self.images.iter_mut().filter_map(|image| Some((image.go.as_mut()?.take_stacks(), &image.mappings)))
+    }
+
+    /// What its collectors have done since counting began, those of earlier images too.
+    pub(in crate::command::session) fn collections(&self) -> Option<Gc> {
+        let started = self.target.started_unix_seconds();
+        let images = self.images.iter().filter_map(|image| image.go.as_ref()?.gc(started));
+        images.reduce(|earlier, later| later.after(&earlier))
     }
 
     /// The keys of all stacks of its runtimes.

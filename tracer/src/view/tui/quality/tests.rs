@@ -110,8 +110,8 @@ fn a_runtime_says_how_good_its_numbers_are() {
                    in use is all that the process holds, also what is older than
                    the attach; allocated and not counted yet are at most 1.25 MiB
     profile        call sites of go are estimates, from one sample per 512 KiB on
-                   average; what they have in use is as of the last finished
-                   garbage collection, 400ms ago
+                   average; what they have in use is as of a finished garbage
+                   collection, 400ms ago
     sampled        every allocation, in go a sample every 512 KiB on average,
                    4,120 in all
     precision      ± is one standard error; below 30 samples the 95% interval, or
