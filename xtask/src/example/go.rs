@@ -57,7 +57,9 @@ impl Go {
         let text = output(Command::new(program).arg("version").env("GOTOOLCHAIN", "local"))?;
         let version =
             parse_version(&text).with_context(|| format!("{} is no Go: {text:?}", program.display()))?;
-        Ok(Self { program: program.to_owned(), version })
+        // It is started in another folder.
+        let program = std::path::absolute(program).context("failed to find the working folder")?;
+        Ok(Self { program, version })
     }
 
     fn command(&self, folder: &Path) -> Command {
