@@ -142,19 +142,10 @@ impl Places {
 }
 
 impl Runtime {
-    /// Finds the runtime of a process that runs this program, whose addresses are moved by `bias` (wrapping).
+    /// Opens the runtime of a process that runs this program, whose addresses are moved by `bias` (wrapping).
     ///
     /// The process is held from here on, whoever has its pid later. That it was the right one before, the caller asks its
     /// pidfd afterwards.
-    ///
-    /// # Errors
-    ///
-    /// Neither its heap profile nor its counters can be read.
-    pub fn find(pid: u32, program: &GoProgram, image: &Image, bias: u64) -> Result<Self, NoRuntime> {
-        Self::open(pid, &Places::find(program, image)?, bias)
-    }
-
-    /// The same where what holds for the program is known.
     ///
     /// # Errors
     ///
