@@ -538,3 +538,16 @@ fn samples_of_a_runtime_are_estimates_and_its_totals_are_exact() {
     assert_eq!(snapshot.quality.verdict, Verdict::Sampled);
     assert_eq!((snapshot.overhead.hits, snapshot.quality.sampled), (0, 100), "nobody was stopped for it");
 }
+
+#[test]
+fn the_runtime_of_an_image_that_is_over_does_not_say_what_is_traced_now() {
+    let image = |index, is_last, mode| SlotState { mode, ..slot(index, is_last, &[]) };
+    let check = |slots: Vec<SlotState>, expect| {
+        let state = TargetState { target: Target::default(), slots };
+        assert_eq!(state.mode(), expect, "{:?}", state.slots);
+    };
+    // A Go program that has executed one of C, whose allocations only are seen.
+    check(vec![image(2, true, Mode::Alloc), image(1 << 31, false, Mode::Live)], Mode::Alloc);
+    check(vec![image(2, true, Mode::Alloc), image(1 << 31, true, Mode::Live)], Mode::Live);
+    check(Vec::new(), Mode::default());
+}

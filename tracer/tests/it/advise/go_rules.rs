@@ -180,6 +180,9 @@ fn what_is_nearly_a_map_storm_is_none() {
     check(filled(80), None, "growing takes 24 % of the bytes");
     check(filled(416), Some("go-map-growth"), "growing takes 62 % of the bytes");
     check(vec![site(&growth, 10_000, 416, 0)], None, "it lets others' maps grow");
+    let one_that_stays = |made| vec![site(&header, made, 48, made), site(&growth, 10_000, 416, 7500)];
+    check(one_that_stays(99), None, "it makes few maps: it may be one that stays and grows");
+    check(one_that_stays(100), Some("go-map-growth"), "it makes as many as a storm needs");
     check(vec![site(&pool, 10_000, 48, 0)], None, "made for a sync.Pool");
     check(vec![site(&header, 400, 48, 0)], None, "too few");
 }

@@ -64,3 +64,24 @@ fn a_runtime_that_takes_no_profile_is_said() {
     check(None, true);
     check(Some(512 << 10), false);
 }
+
+/// Check that a map nobody was seen to fill is said to stay empty only if there were samples enough to see one filled.
+#[test]
+fn few_samples_are_no_proof_that_maps_stay_empty() {
+    let header = [
+        "runtime.makemap_small|map.go|1",
+        "main.labels|a.go|7",
+        "main.main|a.go|9",
+        "runtime.main|proc.go|1",
+    ];
+    let check = |samples, rules: &[&str]| {
+        let mut site = of("go", CallSite { samples, ..site(&header, 200_000, 48, 0) });
+        site.standard_error.alloc_objects = 200_000.0 / (samples as f64).sqrt();
+        site.standard_error.alloc_bytes = 48.0 * site.standard_error.alloc_objects;
+        let found = named(&with_runtime(snapshot(vec![site], 1.0), Some(512 << 10), 9));
+        let found: Vec<_> = found.iter().map(|(_, rule)| *rule).collect();
+        assert_eq!(found, rules, "{samples} samples");
+    };
+    check(9, &[]);
+    check(10, &["go-map-empty"]);
+}
