@@ -18,7 +18,7 @@ use aya_ebpf::{
     macros::{raw_tracepoint, uprobe, uretprobe},
     programs::{ProbeContext, RawTracePointContext, RetProbeContext},
 };
-use programs::{alloc, free, live, process};
+use programs::{alloc, free, live, process, stops};
 
 /// Declares a uprobe program for both ways of attaching.
 macro_rules! hook {
@@ -70,6 +70,11 @@ hook! {
 hook! {
     /// The dynamic loader's rendezvous function: the mappings have changed.
     uprobe loader_rendezvous / loader_rendezvous_perf (ProbeContext) => process::rendezvous
+}
+
+hook! {
+    /// Go: a collection is asked for, the world is stopped, or goes on.
+    uprobe world_stop / world_stop_perf (ProbeContext) => stops::enter
 }
 
 /// A process executes another program.

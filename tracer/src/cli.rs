@@ -143,6 +143,10 @@ pub struct TraceArgs {
     #[arg(long, value_name = "TIME")]
     pub interval: Option<String>,
     /// Rows of the table
+    /// Where Go's call sites come from: its runtime's own profile, or probes on mallocgc, one stack every --sample-bytes; auto
+    /// is the profile where the program has one
+    #[arg(long, value_name = "auto|runtime|probes", default_value = "auto")]
+    pub go: String,
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub top: usize,
     /// What goes to stdout [default: table; where `attach` has a terminal tui, the live view]
@@ -187,6 +191,10 @@ pub struct TraceArgs {
     /// Call stacks kept apart (216 bytes of kernel memory each)
     #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
     pub max_stacks: u32,
+    /// Record a stop of the world by Go's garbage collector, or by another part of its runtime, that takes so long; 0s is
+    /// every one
+    #[arg(long, value_name = "TIME", default_value = "5ms")]
+    pub gc_threshold: String,
     /// Blocks followed at a time (49 bytes of kernel memory each)
     #[arg(long, value_name = "N", default_value_t = 1_048_576, value_parser = clap::value_parser!(u32).range(1..=268_435_456))]
     pub max_live: u32,

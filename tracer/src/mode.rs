@@ -13,6 +13,33 @@ pub enum Mode {
     Live,
 }
 
+/// Where the call sites of a Go program come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum GoSource {
+    /// The profile of its runtime; probes where that has none.
+    #[default]
+    Auto,
+    /// The profile of its runtime, or nothing.
+    Runtime,
+    /// Probes on the functions that allocate.
+    Probes,
+}
+
+impl GoSource {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Runtime, Self::Probes];
+}
+
+impl std::fmt::Display for GoSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Auto => "auto",
+            Self::Runtime => "runtime",
+            Self::Probes => "probes",
+        })
+    }
+}
+
 /// How a process is traced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tracing {
@@ -20,6 +47,8 @@ pub struct Tracing {
     pub mode: Mode,
     /// Mean bytes between samples; 0 is every allocation.
     pub sample_bytes: u64,
+    /// Who counts Go's call sites.
+    pub go: GoSource,
 }
 
 /// What is said of how a process is traced; the rest stays as it is.
@@ -38,6 +67,7 @@ impl Change {
         Tracing {
             mode: self.mode.unwrap_or(tracing.mode),
             sample_bytes: self.sample_bytes.unwrap_or(tracing.sample_bytes),
+            ..tracing
         }
     }
 

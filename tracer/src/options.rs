@@ -10,7 +10,7 @@ use tracer_ebpf::sampling::MAX_SAMPLE_BYTES;
 
 pub use crate::cli::Unwind;
 use crate::cli::{Attach, SelectArgs, TraceArgs, View, YesNo};
-use crate::mode::Mode;
+use crate::mode::{GoSource, Mode};
 use crate::model::Filter;
 use crate::model::snapshot::Dimension;
 use crate::target::mappings::{MappedFile, Mappings};
@@ -72,6 +72,8 @@ pub struct TraceOptions {
     pub mode: Mode,
     /// Mean bytes between samples; 0 is every allocation.
     pub sample_bytes: u64,
+    /// Who counts Go's call sites.
+    pub go: GoSource,
     /// Stop after this time.
     pub duration: Option<Duration>,
     /// How often to look.
@@ -94,6 +96,8 @@ pub struct TraceOptions {
     pub choice: Choice,
     /// How probes are attached.
     pub attach: Attach,
+    /// A stop of the world by Go's runtime that takes so long is recorded.
+    pub gc_threshold: Duration,
     /// Children too.
     pub follow_forks: bool,
     /// Processes that nobody named may come: the execs and forks of all are looked at.
@@ -151,6 +155,7 @@ pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError>
     Ok(TraceOptions {
         mode,
         sample_bytes,
+        go: go(&args.go, "--go")?,
         duration: args.duration.as_deref().map(|text| duration(text, "--duration")).transpose()?,
         interval: duration(args.interval.as_deref().unwrap_or("1s"), "--interval")?,
         top: args.top,
@@ -171,6 +176,7 @@ pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError>
             symbol_prefix: args.symbol_prefix.clone(),
         },
         attach: args.attach,
+        gc_threshold: time_or_none(&args.gc_threshold, "--gc-threshold")?,
         watch_all: false,
         follow_forks: args.follow_forks.map_or(is_run, |choice| choice == YesNo::Yes),
         max_stacks: args.max_stacks,
@@ -240,6 +246,12 @@ pub(crate) fn mode(text: &str, name: &str) -> Result<Mode, UsageError> {
         }
         _ => wrong(format!("{name} {text} is unknown: it is alloc or live")),
     }
+}
+
+/// Where Go's call sites come from.
+pub(crate) fn go(text: &str, name: &str) -> Result<GoSource, UsageError> {
+    let found = GoSource::ALL.into_iter().find(|source| source.to_string() == text);
+    found.ok_or_else(|| UsageError(format!("{name} {text} is unknown: it is auto, runtime or probes")))
 }
 
 fn refuse_what_is_not_there(args: &TraceArgs) -> Result<(), UsageError> {
@@ -334,6 +346,14 @@ pub(crate) fn duration(text: &str, name: &str) -> Result<Duration, UsageError> {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         Ok(_) => wrong(format!("{name} {text}: it must be above 0")),
         Err(error) => wrong(format!("{name} {text}: {error}. Use a time such as 10s or 500ms")),
+    }
+}
+
+/// A time that may be none.
+pub(crate) fn time_or_none(text: &str, name: &str) -> Result<Duration, UsageError> {
+    match humantime::parse_duration(text) {
+        Ok(duration) => Ok(duration),
+        Err(error) => wrong(format!("{name} {text}: {error}. Use a time such as 5ms, or 0s")),
     }
 }
 

@@ -28,6 +28,10 @@ pub enum Argument {
     OldSizeOrFree = 10,
     /// `f(heap, old, size)`: mi_heap_reallocf, likewise.
     HeapOldSizeOrFree = 11,
+    /// `f(size, type, needzero)` in Go: the size is in RAX (`cmd/compile/abi-internal.md` of Go 1.17 and later).
+    GoSize = 12,
+    /// The same, at the branch that is taken where the stack must grow: then the function begins again.
+    GoSizeAtCheck = 13,
 }
 
 impl Argument {
@@ -47,6 +51,8 @@ impl Argument {
             9 => Self::HeapOldSize,
             10 => Self::OldSizeOrFree,
             11 => Self::HeapOldSizeOrFree,
+            12 => Self::GoSize,
+            13 => Self::GoSizeAtCheck,
             _ => return None,
         })
     }
@@ -146,8 +152,8 @@ mod tests {
 
     #[test]
     fn a_cookie_survives_the_round_trip() {
-        for bits in 0..12 {
-            let argument = Argument::from_bits(bits).expect("all of 0..12 are variants");
+        for bits in 0..14 {
+            let argument = Argument::from_bits(bits).expect("all of 0..14 are variants");
             let cookie = Cookie {
                 slot: 0xfffe,
                 function: 31,

@@ -14,6 +14,8 @@ pub enum EventKind {
     Loaded = 4,
     /// A stack of a process leads through code that user space has not told of.
     Unmapped = 5,
+    /// A stop of the world took long: a [`super::StopEvent`] and its frames.
+    Stop = 6,
 }
 
 /// Why a stack ends before the thread's start.

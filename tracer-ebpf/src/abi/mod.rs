@@ -11,6 +11,7 @@ pub mod event;
 mod pod;
 pub mod record;
 pub mod slot;
+pub mod stop;
 
 pub use code::{CodeKind, CodeRange};
 pub use cookie::{Argument, Cookie};
@@ -18,6 +19,7 @@ pub use counter::{Counter, FunctionTotals, SlotTotals};
 pub use event::{COMM_BYTES, EventHeader, EventKind, ExecEvent, StackEvent, StopReason};
 pub use record::{BlockBucket, Call, CallBucket, LiveBlock, SiteRecord, SiteSpread, Sums, Variances};
 pub use slot::{Followed, Range, Slot};
+pub use stop::{StopEvent, StopSetup, StopSlot, StopStack, StopTotals};
 
 /// Images that one tracer can watch at a time (a slot is one image of one process).
 pub const MAX_SLOTS: u32 = 256;

@@ -2,6 +2,7 @@
 
 use super::{
     BlockBucket, CallBucket, CodeRange, Followed, FunctionTotals, SiteRecord, SiteSpread, Slot, SlotTotals,
+    StopSlot,
 };
 
 // SAFETY: every type is `repr(C)`, made of integers only, has no implicit padding (sizes are asserted beside
@@ -23,3 +24,5 @@ unsafe impl aya::Pod for SlotTotals {}
 unsafe impl aya::Pod for Followed {}
 // SAFETY: as above.
 unsafe impl aya::Pod for SiteSpread {}
+// SAFETY: as above.
+unsafe impl aya::Pod for StopSlot {}

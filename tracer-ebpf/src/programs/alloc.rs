@@ -1,7 +1,7 @@
 //! Mode `alloc`: everything happens at the entry, and every attempt counts.
 
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, programs::ProbeContext};
-use tracer_ebpf::abi::{Call, Cookie, Counter, Slot, record::CALL_JUMPS};
+use tracer_ebpf::abi::{Argument, Call, Cookie, Counter, Slot, record::CALL_JUMPS};
 
 use super::{
     atomic, call,
@@ -17,6 +17,10 @@ pub(crate) fn enter(ctx: &ProbeContext) {
     let bits = user::cookie_bits(ctx);
     let Some(cookie) = Cookie::from_bits(bits) else { return };
     let Some(slot) = call::counting_slot(&cookie) else { return };
+    let is_go = matches!(cookie.argument, Argument::GoSize | Argument::GoSizeAtCheck);
+    if is_go && is_no_event_of_go(ctx, &cookie, slot) {
+        return;
+    }
     let interval = sample::interval(slot);
     let mut size_bytes = 0;
     if interval != 0 {
@@ -33,6 +37,29 @@ pub(crate) fn enter(ctx: &ProbeContext) {
         }
     }
     walked(ctx, bits, slot, size_bytes, interval);
+}
+
+/// Go gives every object of no bytes the same address and counts none (`mallocgc` in `runtime/malloc.go`); and it passes
+/// small sizes on to other probed functions, whose return address says so.
+#[inline(always)]
+fn is_no_event_of_go(ctx: &ProbeContext, cookie: &Cookie, slot: *const Slot) -> bool {
+    /// The condition code of `jbe`, by which a function goes to have its stack moved.
+    const BELOW_OR_EQUAL: u8 = 6;
+    let registers = Registers::of(ctx);
+    if cookie.argument == Argument::GoSizeAtCheck && registers.fulfil(BELOW_OR_EQUAL) {
+        return true;
+    }
+    let size_bytes = call::Request::of(registers, cookie.argument).size_bytes;
+    if size_bytes != 0 && !cookie.is_inner {
+        return false;
+    }
+    if size_bytes != 0
+        && !user::read_u64(entry_sp(ctx, cookie)).is_some_and(|address| call::is_nested(slot, address))
+    {
+        return false;
+    }
+    count::event(cookie, Counter::SkippedEntries);
+    true
 }
 
 /// SP at the function's entry, where its return address lies.

@@ -32,6 +32,9 @@ impl Request {
             Argument::HeapOldSize | Argument::HeapOldSizeOrFree => {
                 Self { size_bytes: registers.argument::<2>(), pointer: second }
             }
+            Argument::GoSize | Argument::GoSizeAtCheck => {
+                Self { size_bytes: registers.returned(), pointer: 0 }
+            }
             Argument::Size | Argument::Pointer => Self { size_bytes: first, pointer: 0 },
         }
     }

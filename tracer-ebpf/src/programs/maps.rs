@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use tracer_ebpf::abi::{
     BlockBucket, CallBucket, CodeRange, Followed, FunctionTotals, MAX_SLOTS, MAX_TOTALS, SiteRecord,
-    SiteSpread, Slot, SlotTotals,
+    SiteSpread, Slot, SlotTotals, StopSlot,
     code::{CHUNK_BLOCKS, CODE_RANGES, MAX_CHUNKS},
     record::CALL_BUCKETS,
 };
@@ -50,6 +50,11 @@ pub(crate) static FUNCTION_TOTALS: PerCpuArray<FunctionTotals> = PerCpuArray::wi
 /// 164 KiB per CPU.
 #[map]
 pub(crate) static SLOT_TOTALS: PerCpuArray<SlotTotals> = PerCpuArray::with_max_entries(MAX_SLOTS, 0);
+
+/// Stops of the world of Go's runtimes. Key: slot. Set up by user space, written by the programs, read by user space.
+/// Limit: [`MAX_SLOTS`]; 1.2 MiB.
+#[map]
+pub(crate) static STOPS: Array<StopSlot> = Array::with_max_entries(MAX_SLOTS, 0);
 
 /// Calls in flight. Key: the last bits of the thread id, then the thread in the bucket ([`super::calls`]).
 /// Written by entries, removed by returns; user space has it mapped, counts what is left and removes what ended

@@ -12,6 +12,7 @@ pub(crate) mod maps;
 pub(crate) mod process;
 pub(crate) mod sample;
 pub(crate) mod sites;
+pub(crate) mod stops;
 pub(crate) mod user;
 pub(crate) mod walk;
 

@@ -71,6 +71,20 @@ impl Registers {
         is != (condition & 1 == 1)
     }
 
+    /// The goroutine, in Go's code (`cmd/compile/abi-internal.md`).
+    #[inline(always)]
+    pub(crate) fn goroutine(self) -> u64 {
+        // SAFETY: as in `argument`.
+        unsafe { (*self.0).r14 }
+    }
+
+    /// The first word of the arguments, in Go's code.
+    #[inline(always)]
+    pub(crate) fn go_argument(self) -> u64 {
+        // SAFETY: as in `argument`.
+        unsafe { (*self.0).rax }
+    }
+
     /// Returned value.
     #[inline(always)]
     pub(crate) fn returned(self) -> u64 {

@@ -25,6 +25,9 @@ pub struct AdviseArgs {
     /// Advices in the table; JSON has all
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub top: usize,
+    /// Name every large group of allocations that no rule holds for, and not only the largest
+    #[arg(long)]
+    pub all: bool,
     /// What goes to stdout [default: table]
     #[arg(long, value_name = "table|json")]
     pub format: Option<String>,
@@ -40,6 +43,10 @@ pub struct AdviseArgs {
     /// Walk the stack of a sample only, one every N bytes on average, such as 512KiB; 0 is every allocation
     #[arg(long, value_name = "N", default_value = "0", conflicts_with = "file")]
     pub sample_bytes: String,
+    /// Where Go's call sites come from: its runtime's own profile, or probes on mallocgc, one stack every --sample-bytes; auto
+    /// is the profile where the program has one
+    #[arg(long, value_name = "auto|runtime|probes", default_value = "auto", conflicts_with = "file")]
+    pub go: String,
     /// Only call sites with a function or module that matches
     #[arg(long, value_name = "REGEX")]
     pub include: Option<String>,
@@ -70,6 +77,7 @@ impl AdviseArgs {
         Ok(TraceArgs {
             mode: self.mode.clone(),
             sample_bytes: self.sample_bytes.clone(),
+            go: self.go.clone(),
             duration: Some(self.duration.clone()),
             format: Some("table".to_owned()),
             include: self.include.clone(),

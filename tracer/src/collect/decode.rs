@@ -55,7 +55,25 @@ pub struct NewStack {
     pub thread: Option<Comm>,
 }
 
+/// A stop of the world that took long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LongStop {
+    /// Who asked for the collection, or for the stop; its key and its function are 0.
+    pub stack: NewStack,
+    /// When it began, on the monotonic clock.
+    pub started_ns: u64,
+    /// How long it took.
+    pub nanoseconds: u64,
+    /// Why the world was stopped, by its number in [`tracer_ebpf::abi::stop`].
+    pub reason: u32,
+    /// Why the collection runs, by its number in [`tracer_ebpf::abi::StopTotals::causes`].
+    pub cause: u32,
+    /// What the collector took for live when the stop began and when the world went on, where that was read.
+    pub heap_bytes: Option<(u64, u64)>,
+}
+
 const HEADER_BYTES: usize = size_of::<tracer_ebpf::abi::EventHeader>();
+const STOP_BYTES: usize = size_of::<tracer_ebpf::abi::StopEvent>();
 const STACK_BYTES: usize = size_of::<tracer_ebpf::abi::StackEvent>();
 
 /// The head of a record; `None` if it is too short.
@@ -90,6 +108,36 @@ pub fn stack(record: &[u8]) -> Option<NewStack> {
         stop,
         function: u32_at(record, HEADER_BYTES + 12)?,
         thread: (thread[0] != 0).then(|| Comm::of(thread)),
+    })
+}
+
+/// The record of a long stop; `None` if it is not one, is cut, or says what this version does not know.
+#[must_use]
+pub fn long_stop(record: &[u8]) -> Option<LongStop> {
+    let header = header(record)?;
+    if header.kind != EventKind::Stop as u32 {
+        return None;
+    }
+    let half = |word: usize| u32_at(record, HEADER_BYTES + word * 4);
+    let word = |word: usize| u64_at(record, HEADER_BYTES + 24 + word * 8);
+    let frames = half(1)? as usize;
+    let bytes = record.get(STOP_BYTES..STOP_BYTES.checked_add(frames.checked_mul(8)?)?)?;
+    let addresses = bytes.as_chunks().0.iter();
+    let stack = NewStack {
+        key: 0,
+        slot: half(0)?,
+        addresses: addresses.map(|chunk| FrameAddress::of(u64::from_ne_bytes(*chunk))).collect(),
+        stop: StopReason::from_bits(half(2)?)?,
+        function: 0,
+        thread: None,
+    };
+    Some(LongStop {
+        stack,
+        started_ns: header.value,
+        nanoseconds: word(0)?,
+        reason: half(3)?,
+        cause: half(4)?,
+        heap_bytes: if half(5)? == 0 { None } else { Some((word(1)?, word(2)?)) },
     })
 }
 
@@ -144,6 +192,28 @@ mod tests {
         bytes[16..32].copy_from_slice(b"redis-server\0xyz");
         assert_eq!(comm(&bytes), Some(Comm::of(b"redis-server")));
         assert_eq!(comm(&bytes[..31]), None);
+    }
+
+    #[test]
+    fn the_record_of_a_long_stop_is_read_whole_or_not_at_all() {
+        let mut bytes = record(6, 1, 9, &[]);
+        bytes.truncate(28);
+        for half in [2_u32, 3, 1] {
+            bytes.extend(half.to_ne_bytes());
+        }
+        for word in [7_000_000_u64, 50, 40, 0x1000 | FRAME_BY_POINTER] {
+            bytes.extend(word.to_ne_bytes());
+        }
+        let stop = long_stop(&bytes).expect("it is whole");
+        let read = (stop.started_ns, stop.nanoseconds, stop.reason, stop.cause, stop.heap_bytes);
+        assert_eq!(read, (0xabcd, 7_000_000, 2, 3, Some((50, 40))));
+        let frame = FrameAddress { address: 0x1000, interrupted: false, by_pointer: true };
+        let stack = (stop.stack.slot, stop.stack.addresses, stop.stack.stop);
+        assert_eq!(stack, (5, vec![frame], StopReason::FramePointerZero));
+        for length in 0..bytes.len() {
+            assert_eq!(long_stop(&bytes[..length]), None);
+        }
+        assert_eq!(super::stack(&bytes), None, "it is no stack");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::ops::Range;
 use tracer_ebpf::abi::{Counter, SiteRecord, SiteSpread, Sums, Variances};
 use tracer_ebpf::histogram::{LIFETIME_BUCKETS, SIZE_BUCKETS};
 
-pub use decode::{FrameAddress, NewStack};
+pub use decode::{FrameAddress, LongStop, NewStack};
 
 use crate::kernel::{Kernel, KernelError, SlotSet};
 
@@ -18,6 +18,8 @@ use crate::kernel::{Kernel, KernelError, SlotSet};
 pub struct Batch {
     /// Each once.
     pub stacks: Vec<NewStack>,
+    /// Stops of the world that took long.
+    pub long_stops: Vec<LongStop>,
     /// What they took of the ring buffer.
     pub bytes: u64,
     /// Records that this version does not know.
@@ -107,7 +109,10 @@ pub fn stacks(kernel: &mut Kernel, most_bytes: u64) -> Batch {
     kernel.drain_stacks(|record| {
         match decode::stack(record) {
             Some(stack) => batch.stacks.push(stack),
-            None => batch.unknown_records += 1,
+            None => match decode::long_stop(record) {
+                Some(stop) => batch.long_stops.push(stop),
+                None => batch.unknown_records += 1,
+            },
         }
         batch.bytes += record.len() as u64;
         batch.bytes < most_bytes

@@ -43,11 +43,11 @@ pub fn run(args: &AdviseArgs, messages: &Messages) -> Result<(), Failure> {
         AdviseBy::Bytes => By::Bytes,
         AdviseBy::Both => By::Both,
     };
-    let report = advise::advise(&snapshot, Settings { by, telling: frame::telling });
+    let report = advise::advise(&snapshot, Settings { by, telling: frame::telling, is_all: args.all });
     if let (Some(gate), None) = (&gate, report.seconds) {
         return Err(gate.without_time().into());
     }
-    outputs.write(&report, args.top, messages)?;
+    outputs.write(&report, args, messages)?;
     let Some(gate) = gate else { return Ok(()) };
     if snapshot.sites.is_empty() && snapshot.targets.iter().any(|target| target.totals.alloc_objects > 0) {
         let why = "--fail-above cannot be judged: there are allocations and none has a call site; the notes say why";
@@ -89,18 +89,18 @@ impl Outputs {
         Ok(Self { stdout, files })
     }
 
-    fn write(&self, report: &Report, top: usize, messages: &Messages) -> Result<(), Failure> {
+    fn write(&self, report: &Report, args: &AdviseArgs, messages: &Messages) -> Result<(), Failure> {
         for (path, format) in &self.files {
             let mut text = Vec::new();
             let shown = output::terminal(false);
-            advice::write(*format, report, &view_options(shown, top), &mut text)
+            advice::write(*format, report, &view_options(shown, args.top), args.all, &mut text)
                 .map_err(anyhow::Error::from)?;
             fs::write(path, text).with_context(|| format!("failed to write {}", path.display()))?;
             messages.detail(&format!("wrote {}", path.display()));
         }
         let Some(format) = self.stdout else { return Ok(()) };
         let shown = output::terminal(format == Format::Table && std::io::stdout().is_terminal());
-        print(|out| advice::write(format, report, &view_options(shown, top), out))
+        print(|out| advice::write(format, report, &view_options(shown, args.top), args.all, out))
     }
 }
 

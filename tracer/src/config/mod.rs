@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli::DaemonArgs;
-use crate::mode::Mode;
+use crate::mode::{GoSource, Mode, Tracing};
 use crate::options::UsageError;
 use crate::serve::http::HttpOptions;
 use crate::target::kubernetes::KubernetesOptions;
@@ -55,6 +55,8 @@ pub struct Config {
     pub expire_after: Duration,
     /// Call sites per label set with a metric of their own; 0 is none.
     pub top_sites: usize,
+    /// A stop of the world by Go's runtime that takes so long is recorded.
+    pub gc_threshold: Duration,
     /// Labels that everything has.
     pub labels: BTreeMap<String, String>,
     /// What the other labels of a process are made of.
@@ -82,6 +84,8 @@ pub struct TargetRule {
     pub labels: BTreeMap<String, String>,
     /// Their children too.
     pub follow_forks: bool,
+    /// Who counts Go's call sites.
+    pub go: GoSource,
     /// What a pod says of mode and rate comes before the two above.
     pub pod_settings: bool,
 }
@@ -90,6 +94,14 @@ pub struct TargetRule {
 pub const DEFAULT_MODE: Mode = Mode::Alloc;
 /// A rule that says nothing of it samples so many bytes apart.
 pub const DEFAULT_SAMPLE_BYTES: u64 = 512 << 10;
+impl TargetRule {
+    /// How what it wants is traced.
+    #[must_use]
+    pub const fn tracing(&self) -> Tracing {
+        Tracing { mode: self.mode, sample_bytes: self.sample_bytes, go: self.go }
+    }
+}
+
 
 /// Where a daemon listens for `tracer ctl`.
 pub const DEFAULT_SOCKET: &str = "/run/tracer/tracer.sock";
@@ -118,6 +130,7 @@ impl Default for Config {
             labels: BTreeMap::new(),
             label_rules: LabelRules::or_built_in(Vec::new()),
             kubernetes: None,
+            gc_threshold: Duration::from_millis(5),
             canary_keys: kubernetes::default_canary_keys(),
             rules: Vec::new(),
         }
@@ -148,6 +161,7 @@ impl Config {
         differences.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
     }
 }
+            ("gc_threshold", self.gc_threshold != other.gc_threshold),
 
 /// The configuration that holds.
 ///

@@ -25,6 +25,7 @@ pub(super) fn toml(config: &Config, origins: &Origins) -> String {
     out.value("max_unwind", size(config.max_unwind_bytes));
     out.value("max_series", count(config.max_series));
     out.value("expire_after", time(config.expire_after));
+    out.value("gc_threshold", time(config.gc_threshold));
     out.value("top_sites", count(config.top_sites));
     http(&mut out, &config.http);
     if let Some(options) = &config.kubernetes {
@@ -132,6 +133,7 @@ fn pods(out: &mut Printer<'_>, select: &PodSelect) {
     }
     let texts = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect();
     out.list("namespace", select.namespaces.clone());
+    out.value("go", rule.go.to_string());
     out.list("owner", select.owners.clone());
     out.list("container_name", select.containers.clone());
     out.list("pod_label", texts(&select.labels));

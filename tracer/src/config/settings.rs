@@ -31,6 +31,9 @@ pub(super) fn config(table: Table<'_>, args: &DaemonArgs, around: &Around) -> Co
             .unwrap_or(default.max_unwind_bytes),
         max_series: settings.number("max_series", 1..=100_000).unwrap_or(default.max_series),
         expire_after: settings.get("expire_after", Kind::Text, check::time).unwrap_or(default.expire_after),
+        gc_threshold: settings
+            .get("gc_threshold", Kind::Text, options::time_or_none)
+            .unwrap_or(default.gc_threshold),
         top_sites: settings.number("top_sites", 0..=1000).unwrap_or(default.top_sites),
         labels: labels(&mut settings),
         label_rules: label::rules(&mut settings.table, pod_rules),

@@ -53,6 +53,7 @@ fn rule(at: usize, table: &mut Table<'_>) -> TargetRule {
         sample_bytes: table
             .get("sample_bytes", Kind::Size, options::sample_bytes)
             .unwrap_or(DEFAULT_SAMPLE_BYTES),
+        go: table.get("go", Kind::Text, options::go).unwrap_or_default(),
         labels: table.take("labels").map_or_default(|entry| label::map(&entry)),
         follow_forks: table.truth("follow_forks").unwrap_or(false),
         pod_settings: table.truth(POD_SETTINGS).unwrap_or(true),

@@ -90,6 +90,25 @@ impl Places {
         Ok(Self { layout, variables, minor })
     }
 
+    /// Minor version of Go 1, where it is known.
+    #[must_use]
+    pub const fn minor(&self) -> Option<u32> {
+        self.minor
+    }
+
+    /// Where goroutines and threads keep what a stop of the world is told by.
+    #[must_use]
+    pub const fn threads(&self) -> Option<layout::ThreadLayout> {
+        self.layout.threads
+    }
+
+    /// Where the collector keeps what it takes for live, in a process whose addresses are moved by `bias` (wrapping).
+    #[must_use]
+    pub fn heap_live(&self, bias: u64) -> Option<u64> {
+        let address = self.variables.gc_controller?.0.wrapping_add(bias);
+        Some(address.wrapping_add(self.layout.controller.heap_live?))
+    }
+
     /// Why a variable that a source needs is missing.
     fn unfound(&self, name: &str) -> String {
         match self.variables.notes.iter().find(|note| note.contains(name)) {

@@ -184,7 +184,7 @@ pub(super) fn rendezvous(
     attach_set(ebpf, "loader_rendezvous", kind, pid, loader, &[(file_offset, 0)])
 }
 
-fn attach_set(
+pub(super) fn attach_set(
     ebpf: &mut Ebpf,
     base: &str,
     kind: Kind,

@@ -15,6 +15,7 @@ mod runs;
 pub mod seccomp_trial;
 mod sizes;
 mod slot_set;
+mod stops;
 mod table;
 mod tables;
 
@@ -27,7 +28,7 @@ use aya::{Ebpf, EbpfLoader};
 use tracer_ebpf::abi::record::{BUCKET_BLOCKS, CALL_BUCKETS, KEY_RESERVED};
 use tracer_ebpf::abi::{
     BlockBucket, CallBucket, Followed, FunctionTotals, LiveBlock, MAX_SLOTS, Range, SiteRecord, SiteSpread,
-    Slot, SlotTotals,
+    Slot, SlotTotals, StopSlot,
     slot::{MAX_HULLS, MAX_NESTED},
     slot_place,
 };
@@ -128,6 +129,7 @@ pub struct Kernel {
     calls: Table<CallBucket>,
     followed: HashMap<MapData, u32, Followed>,
     stacks: RingBuf<MapData>,
+    stops: Array<MapData, StopSlot>,
     process_events: Option<RingBuf<MapData>>,
     process_events_lost: Array<MapData, u64>,
 }
@@ -183,6 +185,7 @@ impl Kernel {
             calls: Table::of(ebpf.take_map("CALLS"), "CALLS", CALL_BUCKETS)?,
             followed: map(&mut ebpf, "FOLLOWED")?,
             stacks: map(&mut ebpf, "STACKS")?,
+            stops: map(&mut ebpf, "STOPS")?,
             process_events: Some(map(&mut ebpf, "PROCESS_EVENTS")?),
             functions: options.functions,
             process_events_lost: map(&mut ebpf, "PROCESS_EVENTS_LOST")?,

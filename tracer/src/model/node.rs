@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::snapshot::{Allocator, Gc, PAUSE_BOUNDS_SECONDS};
+use super::snapshot::{Allocator, Gc, PAUSE_BOUNDS_SECONDS, StopSums};
 use crate::mode::Mode;
 use crate::target::kubernetes::Standing;
 use crate::target::labels::LabelSet;
@@ -199,6 +199,10 @@ pub struct GcCounts {
     pub pauses: [u64; PAUSE_BOUNDS_SECONDS.len() + 1],
     /// Cycles whose pause was not seen.
     pub pauses_missed: u64,
+    /// Stops of the world by reason, each by itself, where probes see them.
+    pub stops: BTreeMap<String, StopSums>,
+    /// Collections by cause, where probes see them.
+    pub causes: BTreeMap<String, u64>,
 }
 
 /// Counters of one allocator.

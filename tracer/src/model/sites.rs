@@ -7,7 +7,7 @@ use super::estimate::{Estimate, Estimates};
 use super::history::History;
 use super::known::{KnownSites, Site, SiteId};
 use super::snapshot::{CallSite, SiteErrors};
-use super::{Filter, Moment, SlotState, TargetState};
+use super::{Filter, Moment, SlotState, Source, TargetState};
 use crate::mode::Mode;
 use crate::symbolize::Symbols;
 
@@ -120,7 +120,7 @@ impl Merge {
             ..sums
         };
         entry.sums = entry.sums + if slot.is_last_image { sums } else { gone };
-        entry.mode = state.mode();
+        entry.mode = mode_of_sites(state, slot);
         entry.was_sampled |= slot.was_sampled;
         entry
     }
@@ -149,6 +149,14 @@ fn merge(moment: &Moment, known: &mut KnownSites) -> (Vec<(SiteId, u32)>, Vec<Me
     }
     merge.ids.sort_unstable();
     (merge.ids, merge.merged)
+}
+
+/// What is known of the sites of a slot: how many blocks of theirs are in use nobody knows where nobody follows them, also
+/// where the runtime of the same process knows the sum.
+fn mode_of_sites(state: &TargetState, slot: &SlotState) -> Mode {
+    let is_probed = |slot: &SlotState| slot.source == Source::Probes;
+    let is_alike = |other: &&SlotState| other.is_last_image && is_probed(other) == is_probed(slot);
+    state.slots.iter().rfind(is_alike).map_or_else(|| state.mode(), |slot| slot.mode)
 }
 
 fn slots_of(state: &TargetState) -> impl Iterator<Item = (u32, (&TargetState, &SlotState))> {

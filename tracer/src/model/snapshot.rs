@@ -14,7 +14,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use allocator::{Allocator, AllocatorTotals, Probe};
-pub use gc::{Gc, PAUSE_BOUNDS_SECONDS, PauseBucket};
+pub use gc::{
+    Gc, LONG_STOPS_MAX, LongStop, PAUSE_BOUNDS_SECONDS, PauseBucket, StopSums, WorldStops, keep_longest,
+};
 pub use quality::{Comparison, Quality, SelfCheck, Verdict};
 pub use recent::{SiteRecent, TREND_POINTS, TREND_STEP_SECONDS, Timeline, TimelinePoint};
 

@@ -4,6 +4,8 @@
 
 mod code;
 mod exits;
+pub mod go_allocator;
+pub mod go_entry;
 mod graph;
 mod linkage;
 pub mod nesting;
@@ -113,6 +115,9 @@ pub enum SkipReason {
     /// Not in an executable segment, or cut off.
     #[error("its code is not in the file")]
     NoCode,
+    /// A function of Go.
+    #[error("{0}")]
+    Go(go_entry::NoEntry),
 }
 
 impl SkipReason {

@@ -222,6 +222,7 @@ fn is_write(access: OpAccess) -> bool {
 fn registers(argument: Argument) -> &'static [Register] {
     const ALL: [Register; 3] = [Register::RDI, Register::RSI, Register::RDX];
     match argument {
+        Argument::GoSize | Argument::GoSizeAtCheck => &[Register::RAX],
         Argument::Size | Argument::Pointer => &ALL[..1],
         Argument::CountSize
         | Argument::OldSize
@@ -234,6 +235,11 @@ fn registers(argument: Argument) -> &'static [Register] {
         | Argument::HeapOldSize
         | Argument::HeapOldSizeOrFree => &ALL,
     }
+}
+
+/// Whether every kernel emulates an instruction.
+pub(super) fn is_emulated(bytes: &[u8]) -> bool {
+    emulation(bytes) == Some(Emulation::Always)
 }
 
 /// Whether the kernel emulates an instruction, by its bytes, as the kernel decides too.

@@ -19,6 +19,17 @@ pub fn stands_before(file: &File, file_offset: u64) -> bool {
     file.read_exact_at(bytes, file_offset - length as u64).is_ok() && ends_with_call(bytes)
 }
 
+/// Whether an offset is where the first function of a goroutine returns to: behind the first byte of `runtime.goexit`, which
+/// is a `nop` before a call (`runtime/asm_amd64.s`), so that tables of code find it.
+#[must_use]
+pub fn ends_goroutine(file: &File, file_offset: u64) -> bool {
+    const NOP: u8 = 0x90;
+    const CALL: u8 = 0xe8;
+    let mut bytes = [0; 2];
+    let before = file_offset.checked_sub(1);
+    before.is_some_and(|at| file.read_exact_at(&mut bytes, at).is_ok()) && bytes == [NOP, CALL]
+}
+
 fn ends_with_call(bytes: &[u8]) -> bool {
     (CALL_BYTES_MIN..=bytes.len()).any(|length| {
         let tail = &bytes[bytes.len() - length..];

@@ -63,7 +63,10 @@ impl Place {
 
     fn follows_call(&self) -> bool {
         match self {
-            Self::File { file, file_offset } => call_site::stands_before(&file.file, *file_offset),
+            Self::File { file, file_offset } => {
+                call_site::stands_before(&file.file, *file_offset)
+                    || call_site::ends_goroutine(&file.file, *file_offset)
+            }
             Self::Elsewhere { .. } => false,
         }
     }

@@ -10,6 +10,7 @@ pub mod per_file;
 pub mod policy;
 pub mod seen;
 pub mod selection;
+pub mod vfork;
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;

@@ -80,11 +80,11 @@ fn stack(site: &CallSite, root: Option<String>) -> String {
         (None, false) => None,
     };
     let frames = site.frames.iter().rev().map(|frame| frame::name(frame));
-    root.into_iter().chain(cut).chain(frames).map(|name| plain(&name)).collect::<Vec<_>>().join(";")
+    root.into_iter().chain(cut).chain(frames).map(|name| folded_name(&name)).collect::<Vec<_>>().join(";")
 }
 
 /// A name without what the folded format gives a meaning: `;`, line breaks, and a number after the last blank.
-fn plain(name: &str) -> String {
+pub(super) fn folded_name(name: &str) -> String {
     let mut name = name.replace(';', ":").replace(|c: char| c.is_control(), " ").trim().to_owned();
     if let Some(blank) = name.rfind(' ')
         && name[blank + 1..].parse::<f64>().is_ok()
@@ -113,7 +113,12 @@ fn capital(text: &str) -> String {
 }
 
 /// The flamegraph library refuses to draw nothing; a reader still wants to see that there was nothing.
-fn write_empty(title: &str, subtitle: &str, sentence: &str, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_empty(
+    title: &str,
+    subtitle: &str,
+    sentence: &str,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let text = |y: u32, size: u32, text: &str| {
         format!(
@@ -183,7 +188,7 @@ mod tests {
 
     #[test]
     fn names_cannot_break_the_format() {
-        let check = |name: &str, expect: &str| assert_eq!(plain(name), expect);
+        let check = |name: &str, expect: &str| assert_eq!(folded_name(name), expect);
         for (name, expect) in [
             ("a;b", "a:b"),
             ("two\nlines", "two lines"),

@@ -10,7 +10,7 @@ use crate::units::Age;
 
 /// Functions that allocate for others, beside everything called malloc, calloc or realloc: the frame that
 /// tells most lies above them.
-const PLUMBING: [&str; 24] = [
+const PLUMBING: [&str; 35] = [
     "operator new",
     "std::",
     "__gnu_cxx::",
@@ -35,6 +35,18 @@ const PLUMBING: [&str; 24] = [
     "PyType_GenericAlloc",
     "_PyObject_GC_",
     "ngx_alloc",
+    // Go's runtime, and what of its library makes texts and containers for whoever calls it.
+    "runtime.",
+    "internal/runtime/",
+    "internal/bytealg.",
+    "internal/reflectlite.",
+    "reflect.",
+    "strings.",
+    "bytes.",
+    "slices.",
+    "maps.",
+    "strconv.",
+    "fmt.",
 ];
 
 /// Of a name beside its place: less says nothing.
@@ -348,6 +360,12 @@ mod tests {
             (&["___asprintf", "write_access_log"], "write_access_log"),
             (&["Cache::reallocate(int)", "main"], "Cache::reallocate(int)"),
             (&["xmalloc"], "xmalloc"),
+            (&["runtime.mallocgc", "runtime.newobject", "main.keep"], "main.keep"),
+            (&["internal/runtime/maps.NewEmptyMap", "main.(*shop).labels"], "main.(*shop).labels"),
+            (&["runtime.growslice", "bytes.growSlice", "bytes.(*Buffer).Write", "net/http.x"], "net/http.x"),
+            (&["runtime.slicebytetostring", "strings.(*Builder).String", "main.f[...]"], "main.f[...]"),
+            (&["runtime.malg", "runtime.newproc1"], "runtime.malg"),
+            (&["runtimes.open", "main.main"], "runtimes.open"),
         ] {
             check(functions, expect);
         }

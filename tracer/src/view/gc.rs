@@ -1,6 +1,9 @@
 //! What garbage collections did, in words. For every view.
 
-use crate::model::snapshot::Gc;
+use std::sync::Arc;
+
+use crate::frame::Frame;
+use crate::model::snapshot::{Gc, WorldStops};
 use crate::units::{Bytes, Count};
 use crate::view::frame::age;
 
@@ -14,6 +17,7 @@ pub(crate) fn parts(gc: &Gc, cycles_per_second: Option<f64>) -> Vec<String> {
     if let Some(ratio) = gc.cpu_ratio {
         parts.push(format!("{:.1}% of CPU", ratio * 100.0));
     }
+    parts.extend(gc.stops.as_ref().and_then(long_stops));
     let heap = [("goal", gc.heap_goal_bytes), ("live", gc.heap_live_bytes)];
     let heap = heap.into_iter().filter_map(|(name, bytes)| Some(format!("{name} {}", Bytes(bytes?))));
     let heap: Vec<String> = heap.collect();
@@ -57,6 +61,24 @@ fn pauses(gc: &Gc) -> String {
         text.push_str(&format!(", {} not seen", Count(gc.pauses_missed)));
     }
     text
+}
+
+/// `3 stops of 5ms and more, the longest 48ms: GC mark termination, forced by main.handle`; nothing if there was none.
+fn long_stops(stops: &WorldStops) -> Option<String> {
+    let longest = stops.long.iter().max_by(|a, b| a.seconds.total_cmp(&b.seconds))?;
+    let count = (stops.long.len() as u64).saturating_add(stops.long_dropped);
+    let cause = longest.cause.as_ref().map_or_else(String::new, |cause| format!(" ({cause})"));
+    // The runtime's own functions come first.
+    let name = |frame: &Arc<Frame>| frame.function.clone().filter(|name| !name.starts_with("runtime"));
+    let by = longest.frames.iter().find_map(name).map_or_else(String::new, |name| format!(" by {name}"));
+    let noun = if count == 1 { "stop" } else { "stops" };
+    Some(format!(
+        "{} {noun} of {} or more, the longest {}: {}{cause}{by}",
+        Count(count),
+        pause(stops.threshold_seconds),
+        pause(longest.seconds),
+        longest.reason
+    ))
 }
 
 /// A pause, to a tenth of a millisecond: `84us`, `2.5ms`, `30ms`.

@@ -43,11 +43,9 @@ impl Changes {
                 follow_forks: rule.is_some_and(|rule| rule.follow_forks),
             }
         };
-        let rules = config
-            .rules
-            .iter()
-            .map(|rule| how(Tracing { mode: rule.mode, sample_bytes: rule.sample_bytes }, Some(rule)));
-        let default = Tracing { mode: DEFAULT_MODE, sample_bytes: DEFAULT_SAMPLE_BYTES };
+        let rules = config.rules.iter().map(|rule| how(rule.tracing(), Some(rule)));
+        let default =
+            Tracing { mode: DEFAULT_MODE, sample_bytes: DEFAULT_SAMPLE_BYTES, ..Tracing::default() };
         (rules.collect(), how(default, None))
     }
 

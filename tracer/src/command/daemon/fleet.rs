@@ -16,7 +16,7 @@ use super::sites::TopSites;
 use crate::collect::notices::Notice;
 use crate::config::{self, Config};
 use crate::kernel::memory;
-use crate::mode::Mode;
+use crate::mode::{GoSource, Mode};
 use crate::model::Filter;
 use crate::model::ledger::{Entry, Ledger, Limits};
 use crate::model::node::{Node, NodeTarget, Own, Series, TargetId};
@@ -309,6 +309,7 @@ fn trace_options(config: &Config) -> TraceOptions {
         // What no rule says goes by `How`; this is for the size of the maps, and for the document's head.
         mode: Mode::Live,
         sample_bytes: config::DEFAULT_SAMPLE_BYTES,
+        go: GoSource::Auto,
         duration: None,
         interval: config.interval,
         top: 0,
@@ -320,6 +321,7 @@ fn trace_options(config: &Config) -> TraceOptions {
         labels: config.labels.clone(),
         choice: Choice::default(),
         attach: crate::cli::Attach::Auto,
+        gc_threshold: config.gc_threshold,
         follow_forks: false,
         watch_all: true,
         max_stacks: config.max_stacks,

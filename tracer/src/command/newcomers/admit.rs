@@ -11,6 +11,7 @@ use crate::mode::Tracing;
 use crate::model::node::TargetId;
 use crate::target::Target;
 use crate::target::policy::{Examined, Rule};
+use crate::target::vfork;
 
 /// A program that was just executed has no allocator until its loader has mapped it.
 const LOADING: Duration = Duration::from_secs(1);
@@ -83,6 +84,11 @@ impl Newcomers {
     ) -> bool {
         let why = newcomer.why;
         self.refused.remove(&pid);
+        // Until it executes, its memory is its parent's, and would be counted twice.
+        if !newcomer.is_old && newcomer.since.elapsed() < LOADING && vfork::is_possible(pid) {
+            self.waiting.insert(pid, Newcomer { due: Instant::now() + SETTLE, ..newcomer });
+            return false;
+        }
         // Its fork is told after it was found and attached to.
         if session.is_traced(pid) && !session.has_executed(pid) {
             return false;

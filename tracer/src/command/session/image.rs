@@ -112,12 +112,7 @@ pub(crate) fn look(
             }
             Outcome::Planned(planned) => {
                 found.failures.extend(planned.failures.iter().cloned());
-                let nested = planned.nested.iter().filter_map(|(offset, length)| {
-                    let start = mappings.address_of(file, offset.0)?;
-                    Some(Range { start, end: start + length })
-                });
-                let nested = nested.collect();
-                found.objects.push(Object { file: Arc::clone(file), planned, nested });
+                found.objects.push(Object::new(Arc::clone(file), planned, mappings));
             }
         }
     }
@@ -160,6 +155,16 @@ pub(crate) struct FunctionState {
 }
 
 impl Object {
+    /// As a process has mapped it.
+    pub(crate) fn new(file: Arc<MappedFile>, planned: Arc<Planned>, mappings: &Mappings) -> Self {
+        let nested = planned.nested.iter().filter_map(|(offset, length)| {
+            let start = mappings.address_of(&file, offset.0)?;
+            Some(Range { start, end: start.checked_add(*length)? })
+        });
+        let nested = nested.collect();
+        Self { file, planned, nested }
+    }
+
     /// Its functions, whose totals begin at `first_total`; the image has so many allocators before it.
     pub(crate) fn functions(&self, first_total: u32, allocators: usize) -> Vec<FunctionState> {
         let points = self.planned.plan.points.iter().zip(first_total..);

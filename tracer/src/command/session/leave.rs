@@ -100,6 +100,9 @@ impl Session {
         };
         let counts = image.counts(&self.kernel)?;
         self.kernel.set_counting(slot, false);
+        if let Some(go) = &mut image.go {
+            go.stops.read(&self.kernel, slot);
+        }
         self.kernel.clear_slot(slot, image.totals.iter().cloned().flatten())?;
         image.last_counts = Some(counts);
         image.release_tables(&mut self.kernel, self.unwinding.as_ref());
@@ -199,7 +202,9 @@ impl Session {
         let files: HashSet<(u64, u64)> = self.traced.iter().flat_map(Traced::files).collect();
         self.traced.iter_mut().for_each(Traced::forget_addresses);
         self.symbols.take_names();
-        self.symbols.forget(&self.model.places(), &files);
+        let mut places = self.model.places();
+        places.extend(self.traced.iter().flat_map(Traced::stop_places));
+        self.symbols.forget(&places, &files);
         self.files.keep(&files);
         self.plans.keep(&files);
         self.go_programs.keep(&files);

@@ -6,6 +6,7 @@ mod choice;
 mod deep_stack;
 pub(super) mod go;
 pub(super) mod image;
+mod late;
 mod leave;
 mod pictures;
 mod place;
@@ -64,6 +65,8 @@ pub struct Session {
     is_live_safe: bool,
     ages: AgePasses,
     choice: crate::options::Choice,
+    /// From here on a stop of the world is recorded.
+    gc_threshold: Duration,
     seed: u64,
     files: FileCache,
     plans: PlanCaches,
@@ -130,10 +133,11 @@ impl Session {
         Ok(Self {
             kernel,
             unwinding,
-            tracing: Tracing { mode, sample_bytes: options.sample_bytes },
+            tracing: Tracing { mode, sample_bytes: options.sample_bytes, go: options.go },
             is_live_safe: mode == options.mode,
             ages: AgePasses::default(),
             choice: options.choice.clone(),
+            gc_threshold: options.gc_threshold,
             seed: random_seed(),
             files: FileCache::default(),
             plans: PlanCaches::default(),
@@ -313,6 +317,7 @@ impl Session {
         // A process that is about to be gone has no mappings left: the last ones stay.
         if mappings.iter().next().is_some() {
             self.attach_new_objects(index, &mappings);
+            self.find_late_runtime(index, &mappings);
             self.traced[index].update_mappings(&mut self.kernel, self.unwinding.as_ref(), mappings);
         }
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tracer_ebpf::abi::{Followed, MAX_FUNCTIONS};
 
-use super::go;
+use super::go::{self, GoHeap, Probes, Wanted};
 use super::image::{self, Found, Object};
 use super::unwinding::{self, Uses};
 use super::{Session, calibrate};
@@ -31,11 +31,14 @@ impl Session {
         }
         let tracing = self.traced[index].tracing;
         let found =
-            image::prepare(&mappings, &self.choice, tracing.mode, pid, self.plans.of_mode(tracing.mode))?;
+            image::prepare(&mappings, &self.choice, tracing.mode, pid, self.plans.of_mode(tracing.mode));
         let exe = self.traced[index].exe().to_owned();
-        let go = go::find(pid, &mappings, &exe, &self.choice, &mut self.go_programs);
+        let mut go = go::find(pid, &mappings, &exe, &self.choice, &mut self.go_programs);
+        let (mut found, refusal) = go::or_alone(found, &go)?;
+        let heap = go.as_mut().ok().and_then(Option::as_mut);
+        let mode = self.add_probes_of_go(index, &mappings, heap, &mut found)?;
         let (go, failure) = go::beside(&found, go, pid, &self.choice)?;
-        if let Some(failure) = failure {
+        for failure in refusal.into_iter().chain(failure) {
             self.count_failure_in(index, &failure);
         }
         self.say(index, &found);
@@ -51,13 +54,17 @@ impl Session {
         self.kernel.set_slot(slot, &entry);
         let mut uses = Uses::default();
         unwinding::publish(self.unwinding.as_ref(), &mut self.kernel, slot, &mappings, &mut uses);
-        match self.attach_objects(pid, tracing.mode, slot, hold, found.objects) {
+        match self.attach_objects(pid, mode, slot, hold, found.objects) {
             Ok(attached) => {
                 self.traced[index].begin_image(slot, mappings, uses, go);
+                if let Some(image) = self.traced[index].images.last_mut() {
+                    image.mode = mode;
+                }
                 let kind = self.kernel.kind();
                 for Attached { object, totals, links } in attached {
                     self.traced[index].add_object(object, totals, kind, links);
                 }
+                self.attach_stops(index);
                 Ok(())
             }
             Err(failure) => {
@@ -70,6 +77,39 @@ impl Session {
                 Err(failure)
             }
         }
+    }
+
+    /// Adds the probes of a process's Go runtime to those that were found, where they are wanted; the mode of all of them.
+    fn add_probes_of_go(
+        &mut self,
+        index: usize,
+        mappings: &Mappings,
+        heap: Option<&mut GoHeap>,
+        found: &mut Found,
+    ) -> Result<Mode, Failure> {
+        let (pid, tracing) = (self.traced[index].pid(), self.traced[index].tracing);
+        let exe = self.traced[index].exe().to_owned();
+        let beside = (!found.is_nothing()).then_some(tracing.mode);
+        let wanted = Wanted { source: tracing.go, beside };
+        let object = match go::probes(mappings, &exe, &self.choice, &mut self.go_programs, heap, wanted) {
+            Probes::These(object) => object,
+            Probes::None => return Ok(tracing.mode),
+            Probes::Refused(why) => {
+                self.note(format!("process {pid}: {why}"));
+                return Ok(tracing.mode);
+            }
+        };
+        if beside == Some(Mode::Live) {
+            *found =
+                image::prepare(mappings, &self.choice, Mode::Alloc, pid, self.plans.of_mode(Mode::Alloc))?;
+            self.note(format!(
+                "process {pid} is traced in mode alloc: probes on Go's allocator see no frees, and those of all its \
+                 allocators are in one mode"
+            ));
+        }
+        found.failures.extend(object.planned.failures.iter().cloned());
+        found.objects.push(object);
+        Ok(Mode::Alloc)
     }
 
     /// Places the probes of all files of an image.

@@ -25,6 +25,24 @@ pub(crate) struct Planned {
     pub(crate) notes: Vec<String>,
 }
 
+impl Planned {
+    /// Of a plan that was made for the code of `image`.
+    pub(crate) fn new(
+        image: &Image,
+        allocators: Vec<Allocator>,
+        plan: Plan,
+        failures: Vec<String>,
+        notes: Vec<String>,
+    ) -> Self {
+        let offset = |range: &std::ops::Range<ElfVaddr>| {
+            let bytes = range.end.0.checked_sub(range.start.0)?;
+            Some((image.vaddr_to_file_offset(range.start)?, bytes))
+        };
+        let nested = plan.nested.iter().filter_map(offset).collect();
+        Self { allocators, plan, nested, failures, notes }
+    }
+}
+
 /// What a file turned out to be.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
@@ -129,10 +147,6 @@ fn look(file: &MappedFile, choice: &Choice, mode: Mode, debug: Option<&DebugFind
         }
         _ => true,
     });
-    let offset = |range: &std::ops::Range<_>| {
-        Some((image.vaddr_to_file_offset(range.start)?, range.end.0 - range.start.0))
-    };
-    let nested = plan.nested.iter().filter_map(offset).collect();
     let notes = notes.into_iter().chain(image.defects()).collect();
-    Outcome::Planned(Arc::new(Planned { allocators: chosen, plan, nested, failures, notes }))
+    Outcome::Planned(Arc::new(Planned::new(&image, chosen, plan, failures, notes)))
 }

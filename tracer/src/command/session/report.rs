@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Session;
-use super::go::GoHeap;
+use super::go::{self, GoHeap};
 use super::traced::Traced;
 use super::unwinding::Unwinding;
 use crate::collect::runtime::ProfiledSite;
@@ -79,6 +79,7 @@ pub(super) fn moment(
     scope: Scope<'_>,
 ) -> Result<Moment, Failure> {
     session.look_at_runtimes(scope.one(), scope.has_sites());
+    session.name_long_stops();
     let mut targets = Vec::new();
     let is_meant = |traced: &&Traced| !matches!(scope, Scope::One(id, _) if traced.id() != id);
     for traced in session.traced.iter().filter(is_meant) {
@@ -99,7 +100,7 @@ pub(super) fn moment(
         });
         let mut slots = slots.collect::<Result<Vec<_>, Failure>>()?;
         slots.extend(runtimes(traced, scope));
-        targets.push(TargetState { target: traced.describe(build_id), slots });
+        targets.push(TargetState { target: traced.describe(build_id, &mut session.symbols), slots });
     }
     let follows = |state: &TargetState| state.slots.iter().any(|slot| slot.mode == Mode::Live);
     let is_live = targets.iter().any(follows);
@@ -121,7 +122,8 @@ pub(super) fn moment(
     let is_one = |traced: &&Traced| matches!(scope, Scope::One(id, _) if traced.id() == id);
     let one = session.traced.iter().find(is_one);
     let asked = one.map_or(session.tracing, |traced| traced.tracing);
-    let Tracing { mode, sample_bytes } = tracing_of_runtimes(session, &is_meant).unwrap_or(asked);
+    let tracing = tracing_of_runtimes(session, &is_meant).unwrap_or(asked);
+    let (mode, sample_bytes) = (mode_of_probes(session, &is_meant, tracing.mode), tracing.sample_bytes);
     let attach_failures = one.map_or(&session.attach_failures, Traced::failures).clone();
     Ok(Moment {
         started_at: session.counting_since.map_or_else(jiff::Timestamp::now, |(at, _)| at),
@@ -150,7 +152,8 @@ pub(super) fn moment(
 fn runtimes(traced: &Traced, scope: Scope<'_>) -> impl Iterator<Item = SlotState> {
     let last = traced.images.len().saturating_sub(1);
     traced.images.iter().enumerate().filter_map(move |(position, image)| {
-        let mode = if image.has_probes() { image.mode } else { Mode::Live };
+        let is_probed = image.allocators.iter().any(|allocator| allocator.name != go::NAME);
+        let mode = if is_probed { image.mode } else { Mode::Live };
         Some(image.go.as_ref()?.slot(image.slot, position == last, mode, scope.has_sites()))
     })
 }
@@ -176,7 +179,15 @@ fn tracing_of_runtimes(session: &Session, is_meant: &dyn Fn(&&Traced) -> bool) -
     let all: Vec<Option<u64>> = intervals.collect::<Option<_>>()?;
     let agree = all.iter().all(|interval| *interval == first);
     let sample_bytes = if agree { first.unwrap_or(0) } else { 0 };
-    Some(Tracing { mode: Mode::Live, sample_bytes })
+    Some(Tracing { mode: Mode::Live, sample_bytes, ..Tracing::default() })
+}
+
+/// The mode of what is probed: probes on Go's allocator follow no blocks, whatever was asked for.
+fn mode_of_probes(session: &Session, is_meant: &dyn Fn(&&Traced) -> bool, asked: Mode) -> Mode {
+    let images = session.traced.iter().filter(is_meant).filter_map(|traced| traced.images.last());
+    let modes: Vec<Mode> = images.map(|image| if image.has_probes() { image.mode } else { asked }).collect();
+    let follows_nothing = !modes.is_empty() && modes.iter().all(|mode| *mode == Mode::Alloc);
+    if follows_nothing { Mode::Alloc } else { asked }
 }
 
 /// The records of these targets, as far as the scope wants them, and their sums.

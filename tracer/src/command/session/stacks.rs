@@ -32,6 +32,7 @@ impl Session {
                     self.waiting.push((stack, 0));
                 }
             }
+            batch.long_stops.into_iter().for_each(|stop| self.take_long_stop(stop));
             bytes += batch.bytes;
             if batch.bytes < BATCH_BYTES || bytes >= RING_BYTES {
                 break;
@@ -63,6 +64,7 @@ impl Session {
     pub(super) fn look_at_runtimes(&mut self, one: Option<TargetId>, with_profiles: bool) {
         for traced in self.traced.iter_mut().filter(|traced| one.is_none_or(|id| traced.id() == id)) {
             traced.look_at_runtime(with_profiles);
+            traced.read_stops(&self.kernel);
         }
         self.locate_runtime_stacks();
     }

@@ -44,7 +44,7 @@ impl Session {
         let Some(index) = self.traced.iter().rposition(|traced| traced.pid() == pid) else { return true };
         let tracing = self.allowed(self.traced[index].is_filtered(), tracing);
         let (kernel, traced) = (&self.kernel, &mut self.traced[index]);
-        if traced.tracing.mode != tracing.mode {
+        if (traced.tracing.mode, traced.tracing.go) != (tracing.mode, tracing.go) {
             return false;
         }
         if traced.tracing.sample_bytes != tracing.sample_bytes {

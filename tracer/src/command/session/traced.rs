@@ -15,7 +15,7 @@ use crate::kernel::{Kernel, KernelError};
 use crate::mode::{Mode, Tracing};
 use crate::model::node::TargetId;
 use crate::model::{SiteSums, snapshot};
-use crate::symbolize::AddressCache;
+use crate::symbolize::{AddressCache, Symbols};
 use crate::target::mappings::{MappedFile, Mappings};
 use crate::target::{Target, Usage};
 
@@ -340,7 +340,7 @@ impl Traced {
     }
 
     /// The process as reports show it, without its totals.
-    pub(super) fn describe(&self, build_id: Option<String>) -> snapshot::Target {
+    pub(super) fn describe(&self, build_id: Option<String>, symbols: &mut Symbols) -> snapshot::Target {
         let ended = self.ended.clone().or_else(|| (!self.target.is_alive()).then(|| "ended".to_owned()));
         snapshot::Target {
             pid: self.target.pid,
@@ -355,7 +355,7 @@ impl Traced {
             ended,
             allocators: Vec::new(),
             totals: snapshot::Totals::default(),
-            gc: self.collections(),
+            gc: self.collections(symbols),
             timeline: None,
         }
     }

@@ -24,6 +24,8 @@ pub struct Layout {
     pub delta: Option<DeltaLayout>,
     /// `runtime.gcController`.
     pub controller: ControllerLayout,
+    /// A goroutine and its thread.
+    pub threads: Option<ThreadLayout>,
 }
 
 /// No structure of the runtime is that large: what lies further off is damage, and no sum of offsets overflows.
@@ -140,8 +142,25 @@ pub struct ControllerLayout {
     pub total_free: Option<u64>,
     /// Bytes of mapped memory that are not given back.
     pub mapped_ready: Option<u64>,
+    /// Bytes that the collector takes for live now (`heapLive`).
+    pub heap_live: Option<u64>,
     /// Bytes of the whole.
     pub bytes: Option<u64>,
+}
+
+/// `g`, its `gobuf`, and `m` of `runtime/runtime2.go`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadLayout {
+    /// In the goroutine: its thread (`g.m`).
+    pub g_m: u64,
+    /// Its stack pointer where it left its stack (`g.sched.sp`).
+    pub g_sp: u64,
+    /// Its frame pointer there (`g.sched.bp`).
+    pub g_bp: u64,
+    /// In the thread: the goroutine that it runs (`m.curg`).
+    pub m_curg: u64,
+    /// Why it must not be preempted, a text (`m.preemptoff`).
+    pub m_preemptoff: u64,
 }
 
 /// Gives the offset of a field of a structure of the runtime, by their names; the size of a structure has no name.
@@ -192,7 +211,14 @@ impl Layout {
     fn of(source: Source, at: &Lookup<'_>) -> Self {
         let at: &Lookup<'_> = &|structure, field| at(structure, field).filter(|&offset| offset < MAX_BYTES);
         let (bucket, mstats) = (BucketLayout::of(at), MstatsLayout::of(at));
-        Self { source, bucket, mstats, delta: DeltaLayout::of(at), controller: ControllerLayout::of(at) }
+        Self {
+            source,
+            bucket,
+            mstats,
+            delta: DeltaLayout::of(at),
+            controller: ControllerLayout::of(at),
+            threads: ThreadLayout::of(at),
+        }
     }
 
     fn has_any(&self) -> bool {
@@ -279,8 +305,22 @@ impl ControllerLayout {
             total_alloc: field("totalAlloc"),
             total_free: field("totalFree"),
             mapped_ready: field("mappedReady"),
+            heap_live: field("heapLive"),
             bytes: field(""),
         }
+    }
+}
+
+impl ThreadLayout {
+    fn of(at: &Lookup<'_>) -> Option<Self> {
+        let saved = at("g", "sched")?;
+        Some(Self {
+            g_m: at("g", "m")?,
+            g_sp: saved.checked_add(at("gobuf", "sp")?)?,
+            g_bp: saved.checked_add(at("gobuf", "bp")?)?,
+            m_curg: at("m", "curg")?,
+            m_preemptoff: at("m", "preemptoff")?,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 //! there.
 
 use crate::model::node::GcCounts;
-use crate::model::snapshot::{Gc, PAUSE_BOUNDS_SECONDS};
+use crate::model::snapshot::{Gc, PAUSE_BOUNDS_SECONDS, WorldStops};
 use crate::model::tally::Tally;
 
 /// Adds what a process's collector has done since its last look; nothing if its runtime does not tell.
@@ -15,9 +15,30 @@ pub(super) fn add(counts: &mut Option<GcCounts>, now: Option<&Gc>, last: Option<
     counts.forced_cycles += added(|gc| gc.forced_cycles);
     counts.pauses_missed += added(|gc| gc.pauses_missed);
     counts.pause_seconds += (now.pause_seconds - last.map_or(0.0, |gc| gc.pause_seconds)).max(0.0);
+    add_stops(counts, now.stops.as_ref(), last.and_then(|last| last.stops.as_ref()));
     let (now, last) = (buckets(Some(now)), buckets(last));
     for (sum, (now, last)) in counts.pauses.iter_mut().zip(now.into_iter().zip(last)) {
         *sum += now.saturating_sub(last);
+    }
+}
+
+/// The same of the stops of the world.
+fn add_stops(counts: &mut GcCounts, now: Option<&WorldStops>, last: Option<&WorldStops>) {
+    let Some(now) = now else { return };
+    for (reason, sums) in &now.by_reason {
+        let before = last.and_then(|last| last.by_reason.get(reason)).cloned().unwrap_or_default();
+        let own = counts.stops.entry(reason.clone()).or_default();
+        own.count += sums.count.saturating_sub(before.count);
+        own.seconds += (sums.seconds - before.seconds).max(0.0);
+        own.histogram.resize(own.histogram.len().max(sums.histogram.len()), 0);
+        let before = before.histogram.into_iter().chain(std::iter::repeat(0));
+        for (sum, (now, before)) in own.histogram.iter_mut().zip(sums.histogram.iter().zip(before)) {
+            *sum += now.saturating_sub(before);
+        }
+    }
+    for (cause, count) in &now.causes {
+        let before = last.and_then(|last| last.causes.get(cause)).copied().unwrap_or(0);
+        *counts.causes.entry(cause.clone()).or_insert(0) += count.saturating_sub(before);
     }
 }
 

@@ -85,6 +85,7 @@ impl Marks {
         Tracing {
             mode: self.mode.unwrap_or(tracing.mode),
             sample_bytes: self.sample_bytes.unwrap_or(tracing.sample_bytes),
+            ..tracing
         }
     }
 }

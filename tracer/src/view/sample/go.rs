@@ -98,6 +98,7 @@ pub(crate) fn collections() -> Gc {
         heap_live_bytes: Some(61 << 20),
         gc_percent: Some(100),
         last_cycle_age_seconds: Some(0.4),
+        stops: None,
     }
 }
 

@@ -86,7 +86,8 @@ fn lines(picture: &Picture<'_>, width: u16) -> Vec<Line> {
             add("", "", None);
         }
     }
-    if let Some(costs) = &picture.snapshot.overhead.hit_costs {
+    let costs = picture.snapshot.overhead.hit_costs.as_ref();
+    if let Some(costs) = costs.filter(|_| runtime::has_probes(picture.snapshot)) {
         add("", "", None);
         add("COST", "", None);
         for (label, text) in costs_in_words(costs, picture.is_live()) {

@@ -6,6 +6,7 @@ use std::panic;
 use std::sync::Once;
 use std::time::Duration;
 
+use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{self, DisableMouseCapture, EnableMouseCapture};
@@ -49,6 +50,14 @@ impl Terminal {
     /// The terminal is gone.
     pub fn draw(&mut self, app: &App) -> io::Result<()> {
         self.terminal.draw(|frame| app.draw(frame)).map(drop)
+    }
+
+    /// Draws something else than the live view.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn draw_with(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        self.terminal.draw(draw).map(drop)
     }
 
     /// What the user does next, if that is soon.

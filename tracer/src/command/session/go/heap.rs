@@ -1,15 +1,18 @@
 //! What the Go runtime of an image says: read at each look, counted from when counting began.
 
+mod collections;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::NAME;
+use super::{NAME, Stops};
 use crate::collect::runtime::{self, Pauses, ProfiledSite};
+use crate::collect::{FunctionCounts, SlotCounts};
 use crate::go::{Bucket, GcState, HeapProfile, HeapTotals, Runtime, Unread};
 use crate::mode::Mode;
-use crate::model::snapshot::{Allocator, Gc, PAUSE_BOUNDS_SECONDS, PauseBucket};
+use crate::model::snapshot::{Allocator, PAUSE_BOUNDS_SECONDS};
 use crate::model::{ProbedFunction, SlotState, Source};
 
 /// The numbers of images have 32 bits, and those of slots and of images without one stay below this.
@@ -27,6 +30,8 @@ pub(crate) struct GoHeap {
     runtime: Option<Runtime>,
     version: Option<String>,
     path: String,
+    /// Probes count what is allocated, and know the call sites: neither is read here.
+    is_probed: bool,
     /// When counting began.
     start: Option<Start>,
     totals: Option<HeapTotals>,
@@ -53,6 +58,8 @@ pub(crate) struct GoHeap {
     new: Vec<Calls>,
     /// Readings that failed, by reason.
     failures: BTreeMap<String, u64>,
+    /// The stops of its world.
+    pub(in crate::command::session) stops: Stops,
 }
 
 /// A stack that a runtime has named.
@@ -73,12 +80,19 @@ struct Start {
 
 impl GoHeap {
     /// The heap of a runtime that was found; nothing of it is read yet.
-    pub(super) fn new(pid: u32, runtime: Runtime, version: Option<String>, path: String) -> Self {
+    pub(super) fn new(
+        pid: u32,
+        runtime: Runtime,
+        version: Option<String>,
+        path: String,
+        stops: Stops,
+    ) -> Self {
         Self {
             pid,
             runtime: Some(runtime),
             version,
             path,
+            is_probed: false,
             start: None,
             totals: None,
             profile: None,
@@ -94,7 +108,19 @@ impl GoHeap {
             keys: HashMap::new(),
             new: Vec::new(),
             failures: BTreeMap::new(),
+            stops,
         }
+    }
+
+    /// Leaves what is allocated, and the call sites, to probes.
+    pub(super) const fn leave_to_probes(&mut self) {
+        self.is_probed = true;
+    }
+
+    /// Whether the program takes samples of its allocations.
+    pub(super) fn has_profile(&mut self) -> bool {
+        let profile = self.runtime.as_mut().map(Runtime::profile);
+        !matches!(profile, Some(Err(Unread::Missing(_))))
     }
 
     /// Its version of Go, and the file that brings it.
@@ -129,7 +155,7 @@ impl GoHeap {
     /// Reads everything.
     pub(crate) fn read_all(&mut self) {
         self.read_counters();
-        let Some(runtime) = &mut self.runtime else { return };
+        let Some(runtime) = self.runtime.as_mut().filter(|_| !self.is_probed) else { return };
         let at = Instant::now();
         match runtime.profile() {
             Ok(profile) => self.take_profile(profile),
@@ -281,9 +307,22 @@ impl GoHeap {
                     .map(|[from, to]| (to.0.saturating_sub(from.0), to.1.saturating_sub(from.1))),
             },
             functions: vec![function("mallocgc", false), function("sweep", true)],
-            allocators: vec![self.allocator(interval, totals.lag_bytes)],
-            counts: runtime::slot_counts(totals, start, &self.sizes),
+            allocators: match self.is_probed {
+                true => Vec::new(),
+                false => vec![self.allocator(interval, totals.lag_bytes)],
+            },
+            counts: self.counts(totals, start),
         }
+    }
+
+    /// What was allocated is counted once: by probes, where they are in place.
+    fn counts(&self, totals: &HeapTotals, start: &HeapTotals) -> SlotCounts {
+        let mut counts = runtime::slot_counts(totals, start, &self.sizes);
+        if let Some(allocated) = counts.functions.first_mut().filter(|_| self.is_probed) {
+            *allocated = FunctionCounts::default();
+            counts.sizes = runtime::no_sizes();
+        }
+        counts
     }
 
     fn allocator(&self, interval: Option<u64>, lag_bytes: Option<u64>) -> Allocator {
@@ -312,29 +351,6 @@ impl GoHeap {
         ((seen - unix_ns as f64) * 1e-9).max(0.0)
     }
 
-    /// Its collections since counting began. `started` is when the process did, seconds since 1970.
-    pub(crate) fn gc(&self, started: f64) -> Option<Gc> {
-        let (now, pauses) = (self.gc.as_ref()?, self.pauses.as_ref()?);
-        let start = self.start.as_ref()?.gc.as_ref()?;
-        let bounds = PAUSE_BOUNDS_SECONDS.iter().copied().map(Some).chain([None]);
-        Some(Gc {
-            cycles: u64::from(now.cycles.saturating_sub(start.cycles)),
-            forced_cycles: u64::from(now.forced_cycles.saturating_sub(start.forced_cycles)),
-            pause_seconds: now.pause_total_ns.saturating_sub(start.pause_total_ns) as f64 * 1e-9,
-            longest_pause_seconds: pauses.longest_ns.map(|ns| ns as f64 * 1e-9),
-            pause_histogram: bounds
-                .zip(&pauses.buckets)
-                .map(|(le_seconds, &count)| PauseBucket { le_seconds, count })
-                .collect(),
-            pauses_missed: pauses.missed,
-            cpu_ratio: cpu_ratio(start, now, started),
-            heap_goal_bytes: now.heap_goal_bytes,
-            heap_live_bytes: now.heap_marked_bytes,
-            gc_percent: now.gc_percent,
-            last_cycle_age_seconds: (now.last_end_unix_ns > 0).then(|| self.since(now.last_end_unix_ns)),
-        })
-    }
-
     /// What the report should say of its readings.
     pub(crate) fn notes(&self) -> Vec<String> {
         let pid = self.pid;
@@ -347,21 +363,6 @@ impl GoHeap {
             self.missing.iter().map(|(what, why)| format!("process {pid}: {}: the {what}: {why}", self.path));
         failed.chain(missing).collect()
     }
-}
-
-/// The share of collections in the CPU time between two readings: the runtime keeps it as a share of the time since the
-/// process began (`gc_cpu_fraction` in Go's runtime/mstats.go, set at the end of a cycle), so each is taken times its age.
-fn cpu_ratio(start: &GcState, now: &GcState, started: f64) -> Option<f64> {
-    let age = |gc: &GcState| {
-        let since_started = gc.last_end_unix_ns as f64 * 1e-9 - started;
-        gc.age_ns.map_or(since_started, |ns| ns as f64 * 1e-9).max(0.0)
-    };
-    let (from, to) = if start.cycles == 0 { (0.0, age(now)) } else { (age(start), age(now)) };
-    if now.cycles == 0 {
-        return None;
-    }
-    let taken = now.cpu_fraction * to - start.cpu_fraction * from;
-    Some(if to > from { (taken / (to - from)).clamp(0.0, 1.0) } else { 0.0 })
 }
 
 /// The number of the runtime of an image.

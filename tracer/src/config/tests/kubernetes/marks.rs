@@ -1,7 +1,7 @@
 //! What a pod may say of how it wants to be traced.
 
 use super::*;
-use crate::mode::Tracing;
+use crate::mode::{GoSource, Tracing};
 use crate::target::kubernetes::{ENABLED, MODE, Marks, Pod, SAMPLE_BYTES};
 
 fn pod(annotations: &[(&str, &str)], labels: &[(&str, &str)]) -> Pod {
@@ -58,10 +58,10 @@ fn what_a_mark_cannot_mean_is_said_and_asks_for_nothing() {
 
 #[test]
 fn what_a_pod_does_not_say_is_as_the_rule_has_it() {
-    let rule = Tracing { mode: Mode::Alloc, sample_bytes: 1 };
+    let rule = Tracing { mode: Mode::Alloc, sample_bytes: 1, go: GoSource::Probes };
     assert_eq!(Marks::default().of(rule), rule);
     let mode = Marks { mode: Some(Mode::Live), ..Marks::default() };
-    assert_eq!(mode.of(rule), Tracing { mode: Mode::Live, sample_bytes: 1 });
+    assert_eq!(mode.of(rule), Tracing { mode: Mode::Live, ..rule });
     let bytes = Marks { sample_bytes: Some(0), ..Marks::default() };
-    assert_eq!(bytes.of(rule), Tracing { mode: Mode::Alloc, sample_bytes: 0 });
+    assert_eq!(bytes.of(rule), Tracing { sample_bytes: 0, ..rule });
 }

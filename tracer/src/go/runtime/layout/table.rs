@@ -2,7 +2,7 @@
 //! has built, for x86-64, and an end-to-end test compares it with the DWARF of the versions that are there.
 
 /// Structures of package `runtime` that are looked at.
-pub(super) const STRUCTURES: [&str; 7] = [
+pub(super) const STRUCTURES: [&str; 10] = [
     "bucket",
     "memRecord",
     "memRecordCycle",
@@ -10,6 +10,9 @@ pub(super) const STRUCTURES: [&str; 7] = [
     "consistentHeapStats",
     "heapStatsDelta",
     "gcControllerState",
+    "g",
+    "m",
+    "gobuf",
 ];
 
 /// Minor versions of Go 1 that the columns stand for.
@@ -30,7 +33,7 @@ pub(super) fn offset(minor: u32, structure: &str, field: &str) -> Option<u64> {
 
 /// Structure, field, and its offset in each of [`MINORS`].
 #[rustfmt::skip]
-const FIELDS: [(&str, &str, [u64; 8]); 43] = [
+const FIELDS: [(&str, &str, [u64; 8]); 50] = [
     ("bucket", "", [48, 48, 48, 48, 48, 48, 48, 48]),
     ("bucket", "allnext", [8, 8, 8, 8, 8, 8, 8, 8]),
     ("bucket", "typ", [16, 16, 16, 16, 16, 16, 16, 16]),
@@ -74,4 +77,11 @@ const FIELDS: [(&str, &str, [u64; 8]); 43] = [
     ("gcControllerState", "totalAlloc", [328, 296, 296, 296, 296, 296, 296, 296]),
     ("gcControllerState", "totalFree", [336, 304, 304, 304, 304, 304, 304, 304]),
     ("gcControllerState", "mappedReady", [344, 312, 312, 312, 312, 312, 312, 312]),
+    ("gcControllerState", "heapLive", [136, 104, 104, 104, 104, 104, 104, 104]),
+    ("g", "m", [48, 48, 48, 48, 48, 48, 48, 48]),
+    ("g", "sched", [56, 56, 56, 56, 56, 56, 56, 56]),
+    ("m", "curg", [192, 192, 192, 192, 192, 184, 184, 184]),
+    ("m", "preemptoff", [248, 248, 248, 248, 248, 240, 248, 248]),
+    ("gobuf", "sp", [0, 0, 0, 0, 0, 0, 0, 0]),
+    ("gobuf", "bp", [48, 48, 48, 48, 48, 40, 40, 40]),
 ];

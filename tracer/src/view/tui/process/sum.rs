@@ -89,6 +89,9 @@ fn collected(mut sum: Gc, other: Gc) -> Gc {
             None => sum.pause_histogram.push(*bucket),
         }
     }
+    if let Some(stops) = &other.stops {
+        sum.stops.get_or_insert_default().add(stops);
+    }
     let longest = [sum.longest_pause_seconds, other.longest_pause_seconds];
     Gc {
         cycles: sum.cycles + other.cycles,
