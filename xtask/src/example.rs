@@ -7,7 +7,7 @@ mod interval;
 mod load;
 mod options;
 mod report;
-mod running;
+pub(crate) mod running;
 mod service;
 mod stats;
 mod storm;

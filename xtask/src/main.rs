@@ -1,6 +1,7 @@
 //! `cargo xtask …`: everything that a developer or CI runs. One line per task here, one file per task beside.
 
 mod accuracy;
+mod advice;
 mod allocators;
 mod bench;
 mod build;
@@ -59,6 +60,12 @@ const TASKS: &[Task] = &[
         example::task,
     ),
     Task::new(
+    Task::new(
+        "advice",
+        "[--duration SECONDS] [PROGRAM …]",
+        "what is advised on Debian's Go programs under load: docs/advice.md",
+        advice::task,
+    ),
         "bench",
         "[SECTION …] [--quick] [ARG …]",
         "what tracing costs: docs/performance.md",

@@ -12,12 +12,20 @@ use crate::process::{on_path, privileged, run, say};
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const REFUSAL: &str = "#!/bin/sh\nexit 101\n";
 /// Packages with a service, and its unit.
-const SERVICES: [(&str, &str); 5] = [
+const SERVICES: [(&str, &str); 13] = [
+    ("caddy", "caddy.service"),
+    ("docker-registry", "docker-registry.service"),
+    ("etcd-server", "etcd.service"),
+    ("nats-server", "nats-server.service"),
     ("nginx-light", "nginx.service"),
     ("postgresql", "postgresql.service"),
     ("prometheus", "prometheus.service"),
     ("prometheus-alertmanager", "prometheus-alertmanager.service"),
+    ("prometheus-blackbox-exporter", "prometheus-blackbox-exporter.service"),
+    ("prometheus-node-exporter", "prometheus-node-exporter.service"),
+    ("prometheus-pushgateway", "prometheus-pushgateway.service"),
     ("redis-server", "redis-server.service"),
+    ("webhook", "webhook.service"),
 ];
 
 /// While it lives, no installed service starts; when it ends, none of them starts with the machine either.

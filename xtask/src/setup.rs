@@ -80,6 +80,26 @@ const BENCH_PACKAGES: &[&str] = &[
 /// What the examples need: Go, and what makes load.
 const EXAMPLE_PACKAGES: &[&str] = &["golang-go", "hey", "python3", "python3-venv", "wrk"];
 
+/// Go programs that serve, each of which is put under load and advised on.
+const ADVICE_PACKAGES: &[&str] = &[
+    "caddy",
+    "curl",
+    "docker-registry",
+    "etcd-server",
+    "hey",
+    "hugo",
+    "nats-server",
+    "prometheus",
+    "prometheus-alertmanager",
+    "prometheus-blackbox-exporter",
+    "prometheus-node-exporter",
+    "prometheus-pushgateway",
+    "rclone",
+    "webhook",
+];
+/// It conflicts with every other package that brings a kubectl.
+const KUBECTL_PACKAGE: &str = "kubernetes-client";
+
 const LINKER_VERSION: &str = "0.13.0";
 /// The LLVM versions that this linker can be built with.
 const LINKER_LLVMS: std::ops::RangeInclusive<u32> = 21..=23;
@@ -97,6 +117,8 @@ pub(crate) enum For {
     Benching,
     /// The same as for building, and what the examples are built with and put under load by.
     Examples,
+    /// The same as for building, and the programs that advice is tried on.
+    Advising,
 }
 
 impl For {
@@ -250,12 +272,17 @@ fn missing_program_packages(purpose: For) -> Vec<&'static str> {
         For::Testing => TEST_PACKAGES,
         For::Benching => BENCH_PACKAGES,
         For::Examples => EXAMPLE_PACKAGES,
+        For::Advising => ADVICE_PACKAGES,
     };
     if !on_path("dpkg-query") {
         say("this system has no Debian packages; what misses a program says so");
         return Vec::new();
     }
-    missing_packages(wanted)
+    let mut missing = missing_packages(wanted);
+    if purpose == For::Advising && !on_path("kubectl") {
+        missing.push(KUBECTL_PACKAGE);
+    }
+    missing
 }
 
 /// Which of these packages are not installed.

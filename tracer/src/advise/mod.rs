@@ -39,6 +39,8 @@ pub struct Settings {
     pub by: By,
     /// Which frame of a stack that is not Go's tells most: its index.
     pub telling: fn(&[Arc<Frame>]) -> Option<usize>,
+    /// Names every large group that nothing is wrong with, and not only the largest of them.
+    pub is_all: bool,
 }
 
 /// Looks at every call site of a snapshot.
@@ -57,8 +59,9 @@ pub fn advise(snapshot: &Snapshot, settings: Settings) -> Report {
     let larger = |one: f64, other: f64| other.partial_cmp(&one).unwrap_or(Ordering::Equal);
     advice.sort_by(|one, other| larger(one.seen.cost(settings.by), other.seen.cost(settings.by)));
     fine.sort_by(|one: &Fine, other: &Fine| larger(one.seen.cost(settings.by), other.seen.cost(settings.by)));
-    let unlisted = fine.len().saturating_sub(FINE_MAX);
-    fine.truncate(FINE_MAX);
+    let listed = if settings.is_all { fine.len() } else { fine.len().min(FINE_MAX) };
+    let unlisted = fine.len() - listed;
+    fine.truncate(listed);
     Report {
         schema: SCHEMA.to_owned(),
         tool: Tool { version: env!("CARGO_PKG_VERSION").to_owned() },

@@ -119,12 +119,23 @@ const RUNTIME_CALLS: [(&str, Family); 10] = [
 ];
 
 /// The same of functions of Go's library that the program calls directly.
-const LIBRARY_CALLS: [(&str, Family); 5] = [
+const LIBRARY_CALLS: [(&str, Family); 14] = [
     ("strings.(*Builder).", Family::BufferGrowth),
     ("bytes.(*Buffer).", Family::BufferGrowth),
     ("fmt.", Family::Format),
     ("strconv.", Family::Format),
     ("strings.", Family::Text),
+    ("regexp.Compile", Family::Compiled),
+    ("regexp.MustCompile", Family::Compiled),
+    // These compile on each call (`regexp/regexp.go`).
+    ("regexp.Match", Family::Compiled),
+    ("text/template.Parse", Family::Compiled),
+    ("text/template.(*Template).Parse", Family::Compiled),
+    ("html/template.Parse", Family::Compiled),
+    ("html/template.(*Template).Parse", Family::Compiled),
+    ("bufio.New", Family::Stream),
+    // A writer takes its tables at the first write (`compress/gzip/gzip.go`).
+    ("compress/", Family::Stream),
 ];
 
 /// Parts of the names of functions that make a container's block larger: libstdc++'s, libc++'s, Rust's.

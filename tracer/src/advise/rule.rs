@@ -30,6 +30,10 @@ pub enum Family {
     Format,
     /// Other functions of Go's `strings`.
     Text,
+    /// A regular expression or a template out of its source.
+    Compiled,
+    /// A buffered reader or writer, or one that compresses.
+    Stream,
     /// A value that becomes an interface.
     Boxing,
     /// `make` of a slice of Go.

@@ -15,25 +15,35 @@ use shown::Shown;
 const COLUMNS_MIN: usize = 72;
 /// Where there is no terminal.
 const COLUMNS_DEFAULT: usize = 120;
+/// Groups that nothing is wrong with, where not all were asked for.
+const FINE_SHOWN: usize = 5;
 
-/// Writes the report as a table, or as the JSON document.
+/// Writes the report as a table, or as the JSON document. Only a table with `is_all` has everything of the report that nothing is
+/// wrong with.
 ///
 /// # Errors
 /// Only those of the writer.
-pub fn write(format: Format, report: &Report, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(
+    format: Format,
+    report: &Report,
+    options: &Options,
+    is_all: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     if format == Format::Json {
         serde_json::to_writer_pretty(&mut *out, report)?;
         return writeln!(out);
     }
     let width = options.width.map_or(COLUMNS_DEFAULT, usize::from).max(COLUMNS_MIN);
     let shown = Shown { width, colour: options.colour };
-    for line in lines(report, options.top, shown) {
+    let fine_most = if is_all { usize::MAX } else { FINE_SHOWN };
+    for line in lines(report, options.top, fine_most, shown) {
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
 }
 
-fn lines(report: &Report, top: usize, shown: Shown) -> Vec<String> {
+fn lines(report: &Report, top: usize, fine_most: usize, shown: Shown) -> Vec<String> {
     let mut lines = vec![head(report)];
     for target in &report.targets {
         let pid = if target.pid == 0 { "pid not known".to_owned() } else { format!("pid {}", target.pid) };
@@ -67,7 +77,7 @@ fn lines(report: &Report, top: usize, shown: Shown) -> Vec<String> {
     if !report.advice.is_empty() {
         lines.extend(shown.block("LOOKED AT", &looked_at(report)));
     }
-    lines.extend(fine_lines(report, shown));
+    lines.extend(fine_lines(report, fine_most, shown));
     for note in &report.notes {
         lines.extend(shown.block("NOTE", note));
     }
@@ -186,7 +196,7 @@ fn shares(seen: &Seen) -> String {
     )
 }
 
-fn fine_lines(report: &Report, shown: Shown) -> Vec<String> {
+fn fine_lines(report: &Report, most: usize, shown: Shown) -> Vec<String> {
     let one = |fine: &Fine| {
         let line = fine.line.map_or_else(String::new, |line| format!(":{line}"));
         format!(
@@ -198,9 +208,10 @@ fn fine_lines(report: &Report, shown: Shown) -> Vec<String> {
         )
     };
     let mut lines: Vec<String> =
-        report.fine.iter().flat_map(|fine| shown.block("FINE", &one(fine))).collect();
-    if report.fine_unlisted > 0 {
-        lines.extend(shown.block("FINE", &format!("{} more, all smaller", Count(report.fine_unlisted))));
+        report.fine.iter().take(most).flat_map(|fine| shown.block("FINE", &one(fine))).collect();
+    let more = (report.fine.len().saturating_sub(most) as u64).saturating_add(report.fine_unlisted);
+    if more > 0 {
+        lines.extend(shown.block("", &format!("and {} more, --all lists them", Count(more))));
     }
     lines
 }

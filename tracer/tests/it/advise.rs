@@ -16,7 +16,7 @@ use tracer::view::{frame, json};
 
 /// What is advised.
 fn report(snapshot: &Snapshot) -> Report {
-    advise(snapshot, Settings { by: By::Both, telling: frame::telling })
+    advise(snapshot, Settings { by: By::Both, telling: frame::telling, is_all: false })
 }
 
 /// Functions and the rules that name them, what costs most first.
@@ -171,7 +171,7 @@ fn advice_is_ranked_by_objects_or_by_bytes() {
     let large = site(&["make_page|a.c|5", "main|a.c|9"], 150_000, 4096, 0);
     let snapshot = snapshot(vec![tiny, large], 1.0);
     let check = |by, expect: [&str; 2]| {
-        let report = advise(&snapshot, Settings { by, telling: frame::telling });
+        let report = advise(&snapshot, Settings { by, telling: frame::telling, is_all: false });
         let functions: Vec<&str> = report.advice.iter().map(|advice| advice.function.as_str()).collect();
         assert_eq!(functions, expect, "{by:?}");
     };

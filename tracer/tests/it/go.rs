@@ -2,6 +2,7 @@
 //! runtime says in the running program.
 
 mod damage;
+mod entries;
 mod toolchains;
 
 use std::fs::File;

@@ -131,7 +131,7 @@ fn every_xtask_in_the_documents_is_a_task() {
     for path in documents() {
         let text = read(&path);
         for rest in text.split("cargo xtask ").skip(1) {
-            let name: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+            let name: String = rest.chars().take_while(|it| it.is_ascii_lowercase() || *it == '-').collect();
             assert!(
                 name.is_empty()
                     || tasks.contains(&format!("Task::new(\"{name}\""))

@@ -13,25 +13,25 @@ use crate::process::shown;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Ended by its pid when dropped.
-pub(super) struct Running {
-    pub(super) child: Child,
+pub(crate) struct Running {
+    pub(crate) child: Child,
     name: String,
 }
 
 impl Running {
-    pub(super) fn start(command: &mut Command) -> Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let name = shown(command);
         let child =
             command.stdin(Stdio::null()).spawn().with_context(|| format!("failed to start `{name}`"))?;
         Ok(Self { child, name })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Asks it to end, by `TERM` or `INT`.
-    pub(super) fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         // One that has ended by itself makes kill complain; that is what was wanted.
         let mut kill = Command::new("kill");
         let _gone =
@@ -39,7 +39,7 @@ impl Running {
     }
 
     /// Waits until it ends by itself; what takes longer is an error, and ended.
-    pub(super) fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+    pub(crate) fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         let end = Instant::now() + limit;
         loop {
             if let Some(status) = self.child.try_wait()? {

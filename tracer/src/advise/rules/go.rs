@@ -15,7 +15,7 @@ const REUSE: FixText = fix(
     "Keep the object for the next call: a variable outside of the loop, a field of what lives longer, or a sync.Pool.",
 );
 
-pub(super) static RULES: [Rule; 7] = [
+pub(super) static RULES: [Rule; 9] = [
     Rule {
         name: "go-append-growth",
         title: "slices that grow step by step",
@@ -98,6 +98,40 @@ pub(super) static RULES: [Rule; 7] = [
         fixes: &[fix(
             "concrete",
             "Pass the concrete type, or a pointer that exists already; generics take values as they are.",
+        )],
+        alternatives: &[],
+    },
+    Rule {
+        name: "go-compile",
+        title: "regular expressions or templates compiled again and again",
+        families: &[Family::Compiled],
+        floor: MUCH,
+        needs: &[Need::KeptAtMost(0.1)],
+        certainty: Certainty::Likely,
+        unknown: "whether the source is the same each time",
+        why: "Compiling reads the whole source and allocates every node of it; what comes out can be used by all goroutines at \
+              once and for ever.",
+        fixes: &[fix(
+            "compile-once",
+            "Compile it once: a variable of the package, sync.OnceValue (Go 1.21), or a map by source with a bound; \
+             template.Clone where functions differ from call to call.",
+        )],
+        alternatives: &[],
+    },
+    Rule {
+        name: "go-stream",
+        title: "readers or writers with large buffers, made for each use",
+        families: &[Family::Stream],
+        floor: MUCH,
+        needs: &[Need::KeptAtMost(0.1)],
+        certainty: Certainty::Likely,
+        unknown: "whether somebody holds on to the reader or writer",
+        why: "bufio takes its buffer at once, 4 KiB or as much as was asked for; a compressor of gzip or zlib takes more than half \
+              a MiB before it writes a byte.",
+        fixes: &[fix(
+            "pool",
+            "Keep readers and writers in a sync.Pool and call Reset before each use; a smaller buffer, or none where whole blocks \
+             are copied, may do as well.",
         )],
         alternatives: &[],
     },

@@ -43,6 +43,8 @@ pub(super) const fn family(family: Family) -> &'static str {
         Family::Concat => "concatenations",
         Family::Format => "formatting",
         Family::Text => "strings",
+        Family::Compiled => "regular expressions and templates",
+        Family::Stream => "readers and writers",
         Family::Boxing => "interfaces",
         Family::Slice => "slices",
         Family::Object => "objects",

@@ -288,7 +288,7 @@ fn a_program_without_a_heap_profile_has_its_totals() {
     }
     for go in oldest_and_newest(name) {
         let target = keeper(&go.build("no_profile", Build::Stripped));
-        let mut tracer = Tracer::attach(target.pid(), &[]);
+        let mut tracer = Tracer::attach(target.pid(), &["--go", "runtime"]);
         tracer.wait_counting();
         let snapshot = tracer.stop().success();
         assert!(snapshot.sites.is_empty(), "{:?}", snapshot.sites);

@@ -31,8 +31,42 @@ pub(super) enum Build {
     Stripped,
     /// At an address that the kernel picks.
     Pie,
+    /// The same, without symbols and DWARF.
+    PieStripped,
     /// With C in it.
     Cgo,
+    /// The same, without symbols and DWARF.
+    CgoStripped,
+    /// To be loaded by a program of Go; with symbols or without.
+    Plugin(Symbols),
+    /// To be loaded by a program of C.
+    Library(Symbols),
+}
+
+/// Whether symbols and DWARF stay.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub(super) enum Symbols {
+    Kept,
+    Stripped,
+}
+
+impl Build {
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Plain | Self::Cgo => &[],
+            Self::Stripped | Self::CgoStripped => &["-ldflags=-s -w"],
+            Self::Pie => &["-buildmode=pie"],
+            Self::PieStripped => &["-buildmode=pie", "-ldflags=-s -w"],
+            Self::Plugin(Symbols::Kept) => &["-buildmode=plugin"],
+            Self::Plugin(Symbols::Stripped) => &["-buildmode=plugin", "-ldflags=-s -w"],
+            Self::Library(Symbols::Kept) => &["-buildmode=c-shared"],
+            Self::Library(Symbols::Stripped) => &["-buildmode=c-shared", "-ldflags=-s -w"],
+        }
+    }
+
+    fn has_c(self) -> bool {
+        matches!(self, Self::Cgo | Self::CgoStripped | Self::Plugin(_) | Self::Library(_))
+    }
 }
 
 impl Go {
@@ -60,16 +94,11 @@ impl Go {
     }
 
     fn compile(&self, file: &Path, to: &Path, build: Build) {
-        let flags: &[&str] = match build {
-            Build::Plain | Build::Cgo => &[],
-            Build::Stripped => &["-ldflags=-s -w"],
-            Build::Pie => &["-buildmode=pie"],
-        };
         let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/go-cache");
         let output = Command::new(&self.command)
             .args(["build", "-o"])
             .arg(to)
-            .args(flags)
+            .args(build.flags())
             .arg(file)
             .env("GOCACHE", &cache)
             .env("GOPATH", cache.join("path"))
@@ -77,7 +106,7 @@ impl Go {
                 ("GOTOOLCHAIN", "local"),
                 ("GO111MODULE", "off"),
                 ("GOPROXY", "off"),
-                ("CGO_ENABLED", if build == Build::Cgo { "1" } else { "0" }),
+                ("CGO_ENABLED", if build.has_c() { "1" } else { "0" }),
             ])
             .env_remove("GOFLAGS")
             .env_remove("GOROOT")

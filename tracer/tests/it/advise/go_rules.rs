@@ -25,6 +25,20 @@ fn without_runtime(mut snapshot: Snapshot) -> Snapshot {
     snapshot
 }
 
+/// As seen in gorilla/mux and in Prometheus.
+const COMPILES: [&str; 4] = [
+    "regexp/syntax.(*parser).newRegexp|parse.go|160",
+    "regexp.Compile|regexp.go|131",
+    "github.com/gorilla/mux.newRouteRegexp|regexp.go|128",
+    "runtime.goexit|asm_amd64.s|1",
+];
+const COMPRESSES: [&str; 4] = [
+    "compress/flate.NewWriter|deflate.go|665",
+    "compress/gzip.(*Writer).Write|gzip.go|191",
+    "main.(*compressed).Write|compression.go|40",
+    "runtime.goexit|asm_amd64.s|1",
+];
+
 /// What each rule about Go fires on.
 pub(super) fn firing() -> Vec<(&'static str, Snapshot)> {
     let newest = |functions: &[&str]| go::only("1.27", functions);
@@ -42,6 +56,8 @@ pub(super) fn firing() -> Vec<(&'static str, Snapshot)> {
         ("go-format", newest(&["main.formats"])),
         ("go-boxing", newest(&["main.boxes"])),
         ("go-short-lived", newest(&["main.makesBuffer"])),
+        ("go-compile", snapshot(vec![site(&COMPILES, 100_000, 200, 0)], 1.0)),
+        ("go-stream", snapshot(vec![site(&COMPRESSES, 10_000, 100_000, 0)], 1.0)),
     ]
 }
 
@@ -229,6 +245,28 @@ fn objects_of_48_bytes_are_a_guess_where_the_runtime_is_hidden() {
     check(vec![site(&frames, 10_000, 48, 9000), site(&in_runtime, 10, 100, 0)], &[]);
     let notes = report(&snapshot(vec![site(&frames, 10_000, 48, 9000)], 1.0)).notes;
     assert!(notes.iter().any(|note| note.contains("leaves out the frames of Go's runtime")), "{notes:?}");
+}
+
+/// Check what of the library is meant to be made once and used again, and what is not.
+#[test]
+fn what_is_compiled_or_buffered_anew_is_told_by_the_function_of_the_library() {
+    let check = |callees: &[&str], kept: u64, rule: Option<&str>| {
+        let stack = [callees, &["main.f|f.go|3", "runtime.goexit|a.s|1"]].concat();
+        let found = named(&snapshot(vec![site(&stack, 20_000, 4096, kept)], 1.0));
+        assert_eq!(found.first().map(|(_, rule)| *rule), rule, "{callees:?}: {found:?}");
+    };
+    check(&["regexp/syntax.compile|c.go|1", "regexp.MustCompile|regexp.go|1"], 0, Some("go-compile"));
+    check(&["regexp.compile|c.go|1", "regexp.MatchString|regexp.go|1"], 0, Some("go-compile"));
+    let parse = "html/template.(*Template).Parse|t.go|1";
+    check(&["text/template/parse.lex|l.go|1", parse], 0, Some("go-compile"));
+    check(&["bufio.NewReaderSize|b.go|1"], 0, Some("go-stream"));
+    check(&["compress/flate.NewReader|i.go|1", "compress/gzip.NewReader|g.go|1"], 0, Some("go-stream"));
+    // It is used, not made; and a few that stay are as they should be.
+    check(&["regexp.(*Regexp).FindStringSubmatch|regexp.go|1"], 0, None);
+    check(&["html/template.(*Template).Execute|t.go|1"], 0, None);
+    check(&["bufio.(*Reader).ReadString|b.go|1"], 0, None);
+    check(&["regexp.Compile|regexp.go|1"], 10_000, None);
+    check(&["bufio.NewReaderSize|b.go|1"], 10_000, None);
 }
 
 /// Check that what the library does for itself is not the program's to fix, and not to be named.

@@ -102,6 +102,33 @@ fn the_json_document_has_all_that_the_table_says() {
     assert_eq!(std::fs::read(&forced).expect("it was written"), std::fs::read(&file).expect("and before"));
 }
 
+/// Check that of what is fine the table has the five largest, the document ten, and `--all` names every one.
+#[test]
+fn what_is_fine_is_capped_and_the_rest_is_counted() {
+    let group = |at: u64| {
+        let (leaf, main) = (format!("keep_{at:02}|a.c|{at}"), "main|a.c|9");
+        site(&[&leaf, main], 1000 + at, 100, 1000)
+    };
+    let (_folder, path) = saved(&snapshot((0..12).map(group).collect(), 1.0), "fine.json");
+    let check = |options: &[&str], named: usize, rest: Option<&str>| {
+        let outcome = advise(&path, options);
+        let text = outcome.success();
+        assert_eq!(text.matches("keep_").count(), named, "{options:?}: {text}");
+        assert!(text.contains("keep_11") && text.contains("FINE"), "the largest: {text}");
+        let line = text.lines().find(|line| line.contains("--all lists them")).map(str::trim);
+        assert_eq!(line, rest, "{options:?}: {text}");
+    };
+    check(&[], 5, Some("and 7 more, --all lists them"));
+    check(&["--all"], 12, None);
+    let listed = |options: &[&str]| -> (usize, Value) {
+        let document: Value =
+            serde_json::from_str(advise(&path, options).success()).expect("a JSON document");
+        (document["fine"].as_array().expect("a list").len(), document["fine_unlisted"].clone())
+    };
+    assert_eq!(listed(&["--format", "json"]), (10, 2.into()));
+    assert_eq!(listed(&["--format", "json", "--all"]), (12, 0.into()));
+}
+
 /// Check that a pprof file gives the same advice as the JSON document.
 #[test]
 fn a_pprof_file_gives_the_same_advice() {
