@@ -39,6 +39,8 @@ pub mod model;
 
 pub mod advise;
 
+pub mod canary;
+
 pub mod view;
 
 pub mod serve;

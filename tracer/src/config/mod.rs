@@ -20,9 +20,11 @@ use kubernetes::Around;
 use origin::Origins;
 use reader::{Notes, Table};
 
+pub use canary::{CanaryConfig, Share};
 pub use target::marks;
 pub use watch::Watch;
 
+mod canary;
 mod check;
 mod document;
 mod kubernetes;
@@ -53,10 +55,10 @@ pub struct Config {
     pub max_series: usize,
     /// Series of which no process is there stay so long.
     pub expire_after: Duration,
-    /// Call sites per label set with a metric of their own; 0 is none.
-    pub top_sites: usize,
     /// A stop of the world by Go's runtime that takes so long is recorded.
     pub gc_threshold: Duration,
+    /// Call sites per label set with a metric of their own; 0 is none.
+    pub top_sites: usize,
     /// Labels that everything has.
     pub labels: BTreeMap<String, String>,
     /// What the other labels of a process are made of.
@@ -65,6 +67,8 @@ pub struct Config {
     pub kubernetes: Option<KubernetesOptions>,
     /// Labels of pods that the built-in label rules ask which side of a rollout one is on.
     pub canary_keys: Vec<String>,
+    /// How the two sides of a rollout are compared.
+    pub canary: CanaryConfig,
     /// Which processes are traced, and how: the first rule that matches.
     pub rules: Vec<TargetRule>,
 }
@@ -80,20 +84,16 @@ pub struct TargetRule {
     pub mode: Mode,
     /// Mean bytes between samples; 0 is every allocation.
     pub sample_bytes: u64,
+    /// Who counts Go's call sites.
+    pub go: GoSource,
     /// Before those that the process itself tells.
     pub labels: BTreeMap<String, String>,
     /// Their children too.
     pub follow_forks: bool,
-    /// Who counts Go's call sites.
-    pub go: GoSource,
     /// What a pod says of mode and rate comes before the two above.
     pub pod_settings: bool,
 }
 
-/// A rule that says nothing of it is in this mode: one trap per allocation, and nothing at a free.
-pub const DEFAULT_MODE: Mode = Mode::Alloc;
-/// A rule that says nothing of it samples so many bytes apart.
-pub const DEFAULT_SAMPLE_BYTES: u64 = 512 << 10;
 impl TargetRule {
     /// How what it wants is traced.
     #[must_use]
@@ -102,6 +102,10 @@ impl TargetRule {
     }
 }
 
+/// A rule that says nothing of it is in this mode: one trap per allocation, and nothing at a free.
+pub const DEFAULT_MODE: Mode = Mode::Alloc;
+/// A rule that says nothing of it samples so many bytes apart.
+pub const DEFAULT_SAMPLE_BYTES: u64 = 512 << 10;
 
 /// Where a daemon listens for `tracer ctl`.
 pub const DEFAULT_SOCKET: &str = "/run/tracer/tracer.sock";
@@ -126,12 +130,13 @@ impl Default for Config {
             max_unwind_bytes: 64 << 20,
             max_series: 1000,
             expire_after: Duration::from_secs(10 * 60),
+            gc_threshold: Duration::from_millis(5),
             top_sites: 0,
             labels: BTreeMap::new(),
             label_rules: LabelRules::or_built_in(Vec::new()),
             kubernetes: None,
-            gc_threshold: Duration::from_millis(5),
             canary_keys: kubernetes::default_canary_keys(),
+            canary: CanaryConfig::default(),
             rules: Vec::new(),
         }
     }
@@ -156,12 +161,12 @@ impl Config {
             ("max_stacks", self.max_stacks != other.max_stacks),
             ("max_live", self.max_live != other.max_live),
             ("kubernetes", self.kubernetes != other.kubernetes),
+            ("gc_threshold", self.gc_threshold != other.gc_threshold),
             ("max_unwind", self.max_unwind_bytes != other.max_unwind_bytes),
         ];
         differences.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
     }
 }
-            ("gc_threshold", self.gc_threshold != other.gc_threshold),
 
 /// The configuration that holds.
 ///

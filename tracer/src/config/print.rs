@@ -9,7 +9,7 @@ use ::toml::Value;
 use regex::Regex;
 
 use super::origin::Origins;
-use super::{Config, HttpOptions, TargetRule};
+use super::{CanaryConfig, Config, HttpOptions, TargetRule, canary};
 use crate::target::kubernetes::{KubernetesOptions, PodSelect, Selector};
 use crate::target::labels::{LabelRule, Source, Where};
 
@@ -31,6 +31,7 @@ pub(super) fn toml(config: &Config, origins: &Origins) -> String {
     if let Some(options) = &config.kubernetes {
         kubernetes(&mut out, options, &config.canary_keys);
     }
+    of_canary(&mut out, &config.canary);
     if !config.labels.is_empty() {
         out.table("[labels]", "labels.".to_owned());
         labels(&mut out, "", &config.labels);
@@ -103,6 +104,18 @@ fn kubernetes(out: &mut Printer<'_>, options: &KubernetesOptions, canary_keys: &
     out.value("flagger_canaries", options.flagger_canaries);
 }
 
+fn of_canary(out: &mut Printer<'_>, config: &CanaryConfig) {
+    out.table("[canary]", "canary.".to_owned());
+    out.value("enabled", config.enabled);
+    out.value("window", time(config.window));
+    out.value("interval", time(config.interval));
+    out.value("confidence", config.confidence.to_string());
+    out.value("max_increase", config.max_increase.to_string());
+    out.value("min_share", config.min_share.to_string());
+    out.value("per", canary::per_name(config.per));
+    out.value("sampling_error_only", config.sampling_error_only);
+}
+
 fn labels(out: &mut Printer<'_>, before: &str, labels: &BTreeMap<String, String>) {
     for (name, value) in labels {
         out.value(&format!("{before}{name}"), value.as_str());
@@ -120,6 +133,7 @@ fn target(out: &mut Printer<'_>, rule: &TargetRule, knows_pods: bool) {
     pods(out, &rule.select.pods);
     out.value("mode", rule.mode.to_string());
     out.value("sample_bytes", size(rule.sample_bytes));
+    out.value("go", rule.go.to_string());
     out.value("follow_forks", rule.follow_forks);
     if knows_pods {
         out.value("pod_settings", rule.pod_settings);
@@ -133,7 +147,6 @@ fn pods(out: &mut Printer<'_>, select: &PodSelect) {
     }
     let texts = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect();
     out.list("namespace", select.namespaces.clone());
-    out.value("go", rule.go.to_string());
     out.list("owner", select.owners.clone());
     out.list("container_name", select.containers.clone());
     out.list("pod_label", texts(&select.labels));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::kubernetes::Around;
 use super::origin::Origin;
 use super::reader::{Check, Kind, Table};
-use super::{Config, HttpOptions, check, kubernetes, label, target};
+use super::{Config, HttpOptions, canary, check, kubernetes, label, target};
 use crate::cli::DaemonArgs;
 use crate::options::{self, UsageError};
 
@@ -35,6 +35,7 @@ pub(super) fn config(table: Table<'_>, args: &DaemonArgs, around: &Around) -> Co
             .get("gc_threshold", Kind::Text, options::time_or_none)
             .unwrap_or(default.gc_threshold),
         top_sites: settings.number("top_sites", 0..=1000).unwrap_or(default.top_sites),
+        canary: canary::options(&mut settings.table),
         labels: labels(&mut settings),
         label_rules: label::rules(&mut settings.table, pod_rules),
         rules: target::rules(&mut settings.table, knows_pods),

@@ -82,6 +82,7 @@ container = "containerd://0123456789AB"
 pid_file = "/run/a.pid"
 mode = "live"
 sample_bytes = "64KiB"
+go = "probes"
 follow_forks = true
 labels = { canary_group = "canary", version = "2" }
 [[target]]
@@ -131,6 +132,7 @@ fn every_setting_is_taken() {
         },
         mode: Mode::Live,
         sample_bytes: 64 << 10,
+        go: GoSource::Probes,
         labels: [("canary_group", "canary"), ("version", "2")]
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .into(),
@@ -143,6 +145,7 @@ fn every_setting_is_taken() {
         select: Select { comms: strings(&["b"]), ..Select::default() },
         mode: DEFAULT_MODE,
         sample_bytes: DEFAULT_SAMPLE_BYTES,
+        go: GoSource::Auto,
         labels: BTreeMap::new(),
         follow_forks: false,
         pod_settings: true,
@@ -433,7 +436,7 @@ fn the_examples_are_right_and_say_the_same() {
     let config = example("tracer.toml");
     assert_eq!(example("tracer.yaml"), config);
     let rates: Vec<_> = config.rules.iter().map(|rule| (rule.mode, rule.sample_bytes)).collect();
-    assert_eq!(rates, [(Mode::Live, 64 << 10), (Mode::Alloc, 2 << 20)]);
+    assert_eq!(rates, [(Mode::Live, 64 << 10), (Mode::Live, 2 << 20)]);
     // What it shows of the defaults is what they are.
     let shown = Config {
         labels: BTreeMap::new(),
@@ -444,4 +447,5 @@ fn the_examples_are_right_and_say_the_same() {
     assert_eq!(shown, Config::default());
 }
 
+mod canary;
 mod kubernetes;

@@ -16,8 +16,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli/"]),
     ("crc32fast", &["elf/debug/"]),
     ("gimli", &["unwind/", "go/runtime/layout/"]),
-    ("hyper", &["serve/"]),
-    ("hyper_util", &["serve/"]),
+    ("http_body_util", &["command/compare/http.rs"]),
+    ("hyper", &["command/compare/http.rs", "serve/"]),
+    ("hyper_util", &["command/compare/http.rs", "serve/"]),
     ("iced_x86", &["go/runtime/locate/", "probe/", "symbolize/call_site.rs"]),
     ("k8s_openapi", &["target/kubernetes/"]),
     ("kube", &["target/kubernetes/"]),
@@ -25,7 +26,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("object", &["elf/"]),
     ("prometheus_client", &["view/prometheus/"]),
     ("ratatui", &["view/tui/"]),
-    ("tokio_rustls", &["serve/"]),
+    ("rustls_native_certs", &["command/compare/http.rs"]),
+    ("tokio_rustls", &["command/compare/http.rs", "serve/"]),
 ];
 
 pub(super) fn check(source: &Source) -> Vec<Finding> {

@@ -1,0 +1,81 @@
+//! What the reader of a comparison should know beside its numbers.
+
+use super::Per;
+use super::exposure::Observed;
+use super::pairs::Sides;
+
+/// Sides whose times in use differ by more are not compared in what is in use.
+const INUSE_TOLERANCE: f64 = 1.25;
+/// CPU time for the same work, beyond which dividing by it hides or makes changes.
+const CPU_TOLERANCE: f64 = 1.1;
+
+/// Why what is in use cannot be compared; `None`: it can, or there is none.
+pub(super) fn inuse(sides: &Sides) -> (bool, Option<String>) {
+    let is_known = |units: &Vec<Observed>| units.iter().all(|unit| unit.inuse.is_some());
+    if !sides.iter().all(is_known) {
+        return (false, None);
+    }
+    match sides.each_ref().map(|units| window_seconds(units)) {
+        [Some(base), Some(canary)] if base.max(canary) > INUSE_TOLERANCE * base.min(canary) => (
+            false,
+            Some(format!(
+                "what is in use is not compared: the base was observed for {base:.1} s at a time and the canary for \
+                 {canary:.1} s, and what is in use grows with that"
+            )),
+        ),
+        [Some(_), None] | [None, Some(_)] => (
+            false,
+            Some(
+                "what is in use is not compared: only one side says for how long it was observed".to_owned(),
+            ),
+        ),
+        _ => (true, None),
+    }
+}
+
+fn window_seconds(units: &[Observed]) -> Option<f64> {
+    let seconds: Option<Vec<f64>> = units.iter().map(Observed::window_seconds).collect();
+    seconds.map(|seconds| seconds.iter().sum::<f64>() / seconds.len().max(1) as f64)
+}
+
+/// The other notes.
+pub(super) fn all(sides: &Sides, per: Per, windows: [usize; 2]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (name, (units, windows)) in ["base", "canary"].into_iter().zip(sides.iter().zip(windows)) {
+        if windows > units.len() {
+            notes.push(format!(
+                "{windows} profiles of the {name} are of {} processes: windows of one process are not independent, \
+                 and count as one unit",
+                units.len()
+            ));
+        }
+    }
+    notes.extend(cpu(sides, per));
+    if per == Per::Run {
+        notes.push(
+            "the profiles say neither how long they took nor how much CPU time: each counts as one run, and runs \
+             that did not do the same work differ by that"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+fn cpu(sides: &Sides, per: Per) -> Option<String> {
+    let rate = |units: &[Observed]| {
+        let cpu: Option<f64> = units.iter().map(|unit| unit.cpu_seconds).sum();
+        let seconds: Option<f64> =
+            units.iter().map(|unit| unit.seconds.map(|seconds| seconds * unit.processes)).sum();
+        let (cpu, seconds) = (cpu?, seconds?);
+        (cpu > 0.0 && seconds > 0.0).then(|| cpu / seconds)
+    };
+    let [base, canary] = sides;
+    let ratio = rate(canary)? / rate(base)?;
+    let is_far = !(1.0 / CPU_TOLERANCE..=CPU_TOLERANCE).contains(&ratio);
+    (per == Per::CpuSecond && is_far).then(|| {
+        format!(
+            "a process of the canary took {ratio:.2} times the CPU time of one of the base: if both did the same work, \
+             divide by requests or by processes and time"
+        )
+    })
+}

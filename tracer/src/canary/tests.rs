@@ -1,0 +1,7 @@
+//! Comparisons of made-up services whose truth is known.
+
+mod documents;
+mod exposures;
+mod matches;
+mod monte_carlo;
+mod verdicts;

@@ -1,0 +1,107 @@
+//! Documents as units.
+
+use super::super::testing::{site, stack};
+use super::super::{Options, Per, Side, Unit, compare};
+use crate::mode::Mode;
+use crate::model::snapshot::{
+    CallSite, Host, Overhead, Quality, SCHEMA, SiteErrors, Snapshot, Target, Tool, Totals,
+};
+
+fn document(targets: &[(u32, u64)], sites: Vec<CallSite>) -> Snapshot {
+    let target = |&(pid, start_time): &(u32, u64)| Target {
+        pid,
+        start_time,
+        processes: 1,
+        cpu_seconds: 2.0,
+        totals: Totals { alloc_objects: 1000, alloc_bytes: 64_000, ..Totals::default() },
+        ..Target::default()
+    };
+    Snapshot {
+        schema: SCHEMA.to_owned(),
+        tool: Tool { version: "0.1.0".to_owned() },
+        host: Host { kernel: "6.1".to_owned(), arch: "x86_64".to_owned(), cpus: 2 },
+        started_at: jiff::Timestamp::default(),
+        duration_seconds: 11.0,
+        attached_seconds: 10.0,
+        mode: Mode::Alloc,
+        sample_bytes: 65_536,
+        labels: std::collections::BTreeMap::new(),
+        targets: targets.iter().map(target).collect(),
+        sites,
+        overhead: Overhead::default(),
+        quality: Quality::default(),
+    }
+}
+
+fn of_pid(pid: u32) -> CallSite {
+    CallSite { pid, ..site(1000.0, 10.0, 20, &stack("make x.c:3, main x.c:9")) }
+}
+
+#[test]
+fn each_process_of_a_document_is_a_unit_with_its_own_sites() {
+    let units = Unit::of(&document(&[(7, 70), (8, 80)], vec![of_pid(7), of_pid(8), of_pid(8)]), "a.json");
+    let seen: Vec<(&str, usize)> = units.iter().map(|unit| (unit.name.as_str(), unit.sites.len())).collect();
+    assert_eq!(seen, [("a.json pid 7", 1), ("a.json pid 8", 2)]);
+    let first = &units[0];
+    assert_eq!((first.seconds, first.cpu_seconds, first.mode), (Some(10.0), Some(2.0), Some(Mode::Alloc)));
+    assert_eq!((first.exact, first.inuse_bytes, first.processes), (Some((64_000, 1000)), None, 1));
+    assert_ne!(first.process, units[1].process);
+    // The same process in another document is the same unit; one that has its pid later is not.
+    let again = |start| Unit::of(&document(&[(7, start)], vec![of_pid(7)]), "b.json").remove(0);
+    assert_eq!(again(70).process, first.process);
+    assert_ne!(again(71).process, first.process);
+    assert_eq!(again(70).name, "b.json");
+}
+
+#[test]
+fn a_profile_of_another_program_is_one_run() {
+    let mut snapshot = document(&[(0, 0)], vec![of_pid(0), of_pid(3)]);
+    snapshot.tool.version = "unknown".to_owned();
+    snapshot.host = Host { kernel: "unknown".to_owned(), arch: "unknown".to_owned(), cpus: 0 };
+    snapshot.attached_seconds = 0.0;
+    snapshot.mode = Mode::Live;
+    let units = Unit::of(&snapshot, "heap.pb.gz");
+    assert_eq!(units.len(), 1);
+    let unit = &units[0];
+    assert_eq!((unit.process.as_ref(), unit.mode, unit.seconds, unit.exact), (None, None, None, None));
+    assert_eq!((unit.sites.len(), unit.cpu_seconds, unit.inuse_bytes), (2, None, Some((0, 0.0))));
+    let side = |name: &str| Side {
+        name: name.to_owned(),
+        units: [units.clone(), units.clone(), units.clone()].concat(),
+    };
+    let comparison = compare(side("old"), side("new"), &Options::default()).unwrap();
+    assert_eq!((comparison.per, comparison.base.units), (Per::Run, 3));
+    assert!(
+        comparison.notes.iter().any(|note| note.contains("each counts as one run")),
+        "{:?}",
+        comparison.notes
+    );
+}
+
+#[test]
+fn errors_that_a_profile_does_not_keep_follow_from_its_interval() {
+    let bare = |sample_bytes: u64, objects: u64, bytes: u64| {
+        let site = CallSite {
+            alloc_objects: objects,
+            alloc_bytes: bytes,
+            samples: 0,
+            standard_error: SiteErrors::default(),
+            ..of_pid(7)
+        };
+        let mut snapshot = document(&[(7, 70)], vec![site]);
+        snapshot.sample_bytes = sample_bytes;
+        Unit::of(&snapshot, "a").remove(0).sites.remove(0)
+    };
+    // Each of 64 bytes stands for 1,024.5: about ten samples.
+    let site = bare(65_536, 10_245, 655_680);
+    assert_eq!(site.samples, 10);
+    assert!((site.standard_error.alloc_bytes / 655_680.0 - 0.1_f64.sqrt()).abs() < 0.001, "{site:?}");
+    assert!((site.standard_error.alloc_objects / 10_245.0 - 0.1_f64.sqrt()).abs() < 0.001, "{site:?}");
+    let exact = bare(0, 10_245, 655_680);
+    assert_eq!((exact.samples, exact.standard_error), (10_245, SiteErrors::default()));
+    // Far larger than the interval: each is a sample, and knows itself.
+    assert!(bare(512, 5, 5_000_000).standard_error.alloc_bytes < 1.0);
+    // What a document says itself stays.
+    let kept = Unit::of(&document(&[(7, 70)], vec![of_pid(7)]), "a").remove(0).sites.remove(0);
+    assert_eq!((kept.samples, kept.standard_error.alloc_objects), (20, 10.0));
+}
