@@ -7,10 +7,12 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, 
 
 use crate::kernel::seccomp_trial;
 pub use advise::{AdviseArgs, AdviseBy};
+pub use compare::{CompareArgs, ComparePer};
 pub use ctl::{CtlArgs, CtlCommand, CtlMode, CtlScope, CtlTarget};
 pub use daemon::DaemonArgs;
 
 mod advise;
+mod compare;
 mod ctl;
 mod daemon;
 
@@ -56,7 +58,7 @@ pub enum Command {
     Daemon(DaemonArgs),
     /// Change what a running daemon traces, and how
     Ctl(CtlArgs),
-    /// Show a saved JSON or pprof file
+    /// Show a saved JSON or pprof file, or a saved comparison
     View(ViewArgs),
     /// Find allocation patterns that are worth fixing, and say how
     #[command(
@@ -64,6 +66,13 @@ pub enum Command {
                       holds; rates and shares that are estimated count with the lower end of their interval. docs/advice.md has every rule, its thresholds and its fix."
     )]
     Advise(AdviseArgs),
+    /// Say whether a release allocates more than another one, and where
+    #[command(
+        after_help = "A side is one or several processes or runs; with three or more a side the differences between them are in \
+                      the intervals. The verdict is better, same, worse or not enough data. Exit codes: 0 better, same, \
+                      or worse within --max-increase; 3 worse beyond it, or not enough data; 2 nothing can be compared."
+    )]
+    Compare(CompareArgs),
     /// Say what works here, what is missing, what would be probed and why
     Doctor(DoctorArgs),
     /// Print completions for a shell
@@ -134,6 +143,10 @@ pub struct TraceArgs {
     /// Walk the stack of a sample only, one every N bytes on average, such as 512KiB; 0 is every allocation
     #[arg(long, value_name = "N", default_value = "0")]
     pub sample_bytes: String,
+    /// Where Go's call sites come from: its runtime's own profile, or probes on mallocgc, one stack every --sample-bytes; auto
+    /// is the profile where the program has one
+    #[arg(long, value_name = "auto|runtime|probes", default_value = "auto")]
+    pub go: String,
     /// Stop so long after the first process is attached to, such as 10s [default: until Ctrl-C or the end of the
     /// targets]
     #[arg(long, value_name = "TIME")]
@@ -143,10 +156,6 @@ pub struct TraceArgs {
     #[arg(long, value_name = "TIME")]
     pub interval: Option<String>,
     /// Rows of the table
-    /// Where Go's call sites come from: its runtime's own profile, or probes on mallocgc, one stack every --sample-bytes; auto
-    /// is the profile where the program has one
-    #[arg(long, value_name = "auto|runtime|probes", default_value = "auto")]
-    pub go: String,
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub top: usize,
     /// What goes to stdout [default: table; where `attach` has a terminal tui, the live view]
@@ -182,6 +191,10 @@ pub struct TraceArgs {
     /// How probes are attached
     #[arg(long, value_enum, default_value_t = Attach::Auto)]
     pub attach: Attach,
+    /// Record a stop of the world by Go's garbage collector, or by another part of its runtime, that takes so long; 0s is
+    /// every one
+    #[arg(long, value_name = "TIME", default_value = "5ms")]
+    pub gc_threshold: String,
     /// Trace children too [default: no for attach, yes for run]
     #[arg(long, value_name = "yes|no")]
     pub follow_forks: Option<YesNo>,
@@ -191,10 +204,6 @@ pub struct TraceArgs {
     /// Call stacks kept apart (216 bytes of kernel memory each)
     #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
     pub max_stacks: u32,
-    /// Record a stop of the world by Go's garbage collector, or by another part of its runtime, that takes so long; 0s is
-    /// every one
-    #[arg(long, value_name = "TIME", default_value = "5ms")]
-    pub gc_threshold: String,
     /// Blocks followed at a time (49 bytes of kernel memory each)
     #[arg(long, value_name = "N", default_value_t = 1_048_576, value_parser = clap::value_parser!(u32).range(1..=268_435_456))]
     pub max_live: u32,
@@ -264,10 +273,11 @@ pub enum YesNo {
 /// `tracer view`
 #[derive(Debug, Args)]
 pub struct ViewArgs {
-    /// File that `attach` or `run` wrote
+    /// File that `attach`, `run` or `compare` wrote
     pub file: PathBuf,
-    /// What goes to stdout [default: tui on a terminal, else table]
-    #[arg(long, value_name = "tui|table|json|pprof|folded|svg")]
+    /// What goes to stdout; markdown is of comparisons, pprof and folded are of profiles [default: tui on a terminal, else
+    /// table]
+    #[arg(long, value_name = "tui|table|json|pprof|folded|svg|markdown")]
     pub format: Option<String>,
     /// Rows of the table
     #[arg(long, value_name = "N", default_value_t = 20)]

@@ -2,6 +2,7 @@
 
 pub mod advise;
 pub mod attach;
+pub mod compare;
 pub mod ctl;
 pub mod daemon;
 mod descriptors;
@@ -98,6 +99,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Ctl(args) => ctl::run(&args),
         Command::View(args) => view::run(&args),
         Command::Advise(args) => advise::run(&args, &messages),
+        Command::Compare(args) => compare::run(&args, &messages),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => print(|out| {
             crate::cli::completions(shell, out);

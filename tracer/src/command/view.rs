@@ -5,10 +5,10 @@ use std::io::IsTerminal;
 
 use anyhow::{Context, anyhow};
 
-use super::{Failure, live, output, print};
+use super::{Failure, compare, live, output, print};
 use crate::cli::ViewArgs;
 use crate::options::{self, Stdout};
-use crate::view::{self, Format, Options, tui};
+use crate::view::{self, Format, Options, comparison, tui};
 
 /// Shows a saved JSON or pprof file.
 ///
@@ -16,9 +16,17 @@ use crate::view::{self, Format, Options, tui};
 ///
 /// The file cannot be read, or is neither.
 pub fn run(args: &ViewArgs) -> Result<(), Failure> {
-    let stdout = options::stdout(args.format.as_deref(), tui::is_there())?;
+    let stdout = options::stdout(args.format.as_deref(), tui::is_there());
+    // The one format that comparisons alone have: what the file is decides.
+    let stdout = if args.format.as_deref() == Some("markdown") { stdout } else { Ok(stdout?) };
     let path = args.file.display();
     let bytes = fs::read(&args.file).with_context(|| format!("failed to read {path}"))?;
+    if comparison::json::is_one(&bytes) {
+        let read = comparison::json::read(&bytes);
+        let compared = read.map_err(|error| anyhow!("failed to read {path} as a comparison: {error}"))?;
+        return compare::show(&compared, args);
+    }
+    let stdout = stdout?;
     let is_gzip = bytes.starts_with(&[0x1f, 0x8b]);
     let snapshot = if is_gzip {
         view::pprof::read(&bytes).map_err(|error| anyhow!("failed to read {path} as pprof: {error}"))?

@@ -7,6 +7,9 @@ use std::path::Path;
 use crate::model::snapshot::{Dimension, Mode, Snapshot};
 
 pub mod advice;
+pub mod canaries;
+pub mod canary_page;
+pub mod comparison;
 pub mod flamegraph;
 pub mod frame;
 mod gc;

@@ -120,8 +120,13 @@ fn parts(picture: &Picture<'_>, state: State) -> Vec<Part> {
     };
     let interval = (bytes > 0).then(|| (11, format!("1 in {}", Bytes(bytes))));
     parts.push(Part { rank: 4, text: words::sampling(snapshot), short: interval, style: Style::new() });
-    let cost = snapshot.overhead.target_cpu_ratio.map_or_else(|| "?".to_owned(), percent);
-    parts.push(part(3, format!("cost {cost}"), Style::new()));
+    // Where nothing is probed no instruction of the process is ours.
+    let cost = match (snapshot.overhead.target_cpu_ratio, runtime::has_probes(snapshot)) {
+        (Some(ratio), _) => format!("cost {}", percent(ratio)),
+        (None, true) => "cost ?".to_owned(),
+        (None, false) => "no probes".to_owned(),
+    };
+    parts.push(part(3, cost, Style::new()));
     parts.push(loss(snapshot, theme));
     let verdict = words::verdict(snapshot.quality.verdict);
     match snapshot.quality.verdict {

@@ -16,6 +16,7 @@ mod changes;
 mod chrome;
 mod columns;
 mod compare;
+mod comparison;
 mod data;
 mod detail;
 mod filter;
@@ -46,6 +47,7 @@ mod testing;
 
 pub use action::{Action, Input};
 pub use app::{App, Request, Settings};
+pub use comparison::{ComparisonScreen, ComparisonWish};
 pub use terminal::{Terminal, is_there};
 pub use theme::Theme;
 
