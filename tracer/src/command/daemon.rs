@@ -3,6 +3,7 @@
 //! One loop owns everything that traces. What is served runs in other threads, which ask the loop and wait for it; the loop
 //! waits for none of them.
 
+mod canary;
 mod changes;
 mod fleet;
 mod known;
@@ -89,11 +90,15 @@ fn follow(
     let mut pace = Pace::new(LOOK);
     let mut loads = Loads::default();
     let mut watched = Instant::now();
+    let mut canaries = canary::Watch::start(shared)?;
     loop {
         let mut wants_reload = false;
         match events.next(pace.wait().min(fleet.wait()).min(CONFIG_LOOK)) {
             Event::Signal(SIGHUP) => wants_reload = true,
-            Event::Signal(_) => return Ok(()),
+            Event::Signal(_) => {
+                canaries.stop();
+                return Ok(());
+            }
             Event::Ended { pid } => fleet.ended(pid),
             Event::Notice(notice) => fleet.noticed(notice, &mut loads),
             Event::Tables => fleet.session().take_tables(),
@@ -123,6 +128,7 @@ fn follow(
         }
         if fleet.wait_for_look().is_zero() {
             shared.publish(fleet.look()?);
+            canaries.look(fleet, &shared.node(), shared)?;
         }
     }
 }

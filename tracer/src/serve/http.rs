@@ -16,6 +16,7 @@ use app::App;
 
 mod answer;
 mod app;
+mod canary;
 mod connection;
 mod deltas;
 mod gate;

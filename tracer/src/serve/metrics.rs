@@ -7,7 +7,12 @@ use crate::view::prometheus::{self, Exposition, ProcessUsage, Scrape};
 
 /// The text.
 pub(super) fn page(shared: &Shared, exposition: Exposition) -> Result<Vec<u8>, fmt::Error> {
-    let node = shared.node();
-    let scrape = Scrape { node: &node, refused: &shared.refused.all(), process: &ProcessUsage::read() };
+    let (node, canaries) = (shared.node(), shared.canaries());
+    let scrape = Scrape {
+        node: &node,
+        canaries: &canaries,
+        refused: &shared.refused.all(),
+        process: &ProcessUsage::read(),
+    };
     prometheus::write(exposition, &scrape)
 }

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::control;
 use crate::model::node::{Node, TargetId};
 use crate::model::snapshot::Snapshot;
+use crate::view::canaries::Canaries;
 
 /// What is asked of the loop that traces. An answer that nobody waits for any more is dropped.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ pub enum Ask {
 /// What both sides have.
 pub struct Shared {
     node: RwLock<Arc<Node>>,
+    canaries: RwLock<Arc<Canaries>>,
     is_ready: AtomicBool,
     /// Requests that were refused, by reason.
     pub refused: Refused,
@@ -111,6 +113,7 @@ impl Shared {
     pub fn new(ask: impl Fn(Ask) -> bool + Send + Sync + 'static) -> Self {
         Self {
             node: RwLock::default(),
+            canaries: RwLock::default(),
             is_ready: AtomicBool::new(false),
             refused: Refused::default(),
             ask: Box::new(ask),
@@ -127,6 +130,17 @@ impl Shared {
     pub fn publish(&self, node: Node) {
         *self.node.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(node);
         self.is_ready.store(true, Ordering::Release);
+    }
+
+    /// The last verdicts.
+    #[must_use]
+    pub fn canaries(&self) -> Arc<Canaries> {
+        Arc::clone(&self.canaries.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// New verdicts.
+    pub fn publish_canaries(&self, canaries: Canaries) {
+        *self.canaries.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(canaries);
     }
 
     /// Whether there was a picture.

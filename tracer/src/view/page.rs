@@ -9,7 +9,7 @@ use crate::model::node::Node;
 mod quality;
 mod rows;
 
-const STYLE: &str = "\
+pub(super) const STYLE: &str = "\
 :root{color-scheme:light dark;--line:#d5d5d5;--faint:#6a6a6a;--bad:#b00020;--link:#0b57d0;--back:#fff;--text:#1c1c1c}\
 @media(prefers-color-scheme:dark){:root{--line:#3c3c3c;--faint:#a0a0a0;--bad:#ff8a80;--link:#8ab4f8;--back:#161616;\
 --text:#e6e6e6}}\
@@ -60,6 +60,7 @@ pub fn write(node: &Node, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "<p class=\"faint\"><a href=\"metrics\">metrics</a> · <a href=\"targets\">targets as JSON</a> · \
+         <a href=\"canary\">canaries</a> · \
          <a href=\"debug/pprof/heap\">profile of all</a> · <a href=\"sd/pprof\">discovery for scrapers</a></p>\n\
          </body></html>"
     )

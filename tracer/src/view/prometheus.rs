@@ -10,8 +10,10 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use crate::model::node::Node;
+use crate::view::canaries::Canaries;
 
 mod accept;
+mod canary;
 mod list;
 mod metric;
 mod page;
@@ -28,6 +30,8 @@ pub use metric::{Kind, Metric, Truth};
 pub struct Scrape<'a> {
     /// The picture.
     pub node: &'a Node,
+    /// The verdicts of rollouts.
+    pub canaries: &'a Canaries,
     /// HTTP requests that were refused, by reason.
     pub refused: &'a [(&'static str, u64)],
     /// The daemon's own process.

@@ -1,6 +1,8 @@
 //! Snapshots for the tests of the views: small, with everything that is hard to show.
 
 mod busy;
+pub(crate) mod canaries;
+pub(crate) mod canary;
 mod go;
 
 use std::collections::BTreeMap;

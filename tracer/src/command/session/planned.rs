@@ -10,7 +10,7 @@ use crate::options::Choice;
 use crate::probe::{self, Plan};
 use crate::target::mappings::MappedFile;
 use crate::target::per_file::PerFile;
-use crate::units::FileOffset;
+use crate::units::{ElfVaddr, FileOffset};
 
 /// The allocators of a file and their probes.
 #[derive(Debug)]

@@ -12,13 +12,13 @@ use axum::routing::get;
 
 use super::answer::{Gzip, encode};
 use super::app::{App, text};
-use super::profiles;
+use super::{canary, profiles};
 use crate::serve::metrics;
 use crate::view::prometheus::Exposition;
 use crate::view::{page, targets};
 
 /// No scripts, no other servers, in no frame.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+pub(super) const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 pub(super) const JSON: &str = "application/json";
 
 pub(super) fn router(app: Arc<App>) -> Router {
@@ -29,7 +29,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(ready))
         .route("/targets", get(list))
         .route("/sd/pprof", get(discovery))
-        .route("/canary", get(canary))
+        .route("/canary", get(canary::verdicts))
         .route("/targets/{id}/snapshot", get(profiles::snapshot))
         .route("/targets/{id}/flamegraph.svg", get(profiles::flamegraph))
         .route("/targets/{id}/debug/pprof/{kind}", get(profiles::of_target))
@@ -89,10 +89,6 @@ fn address(app: &App, headers: &HeaderMap) -> String {
         Some(authority) => authority.to_string(),
         None => app.local_addr.to_string(),
     }
-}
-
-async fn canary() -> Response<Body> {
-    text(StatusCode::NOT_FOUND, "Canaries are not compared by this version: compare the series of /metrics.")
 }
 
 async fn nothing() -> Response<Body> {

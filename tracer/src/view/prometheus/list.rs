@@ -1,7 +1,8 @@
 //! The one list of all metrics: name, meaning, and where the numbers come from. `docs/metrics.md` is made of it.
 
+use super::canary;
 use super::metric::{Metric, Source, Truth, Value, metric};
-use super::points::{attach_failures, by_allocator, by_map, by_site, of_gc, of_pods};
+use super::points::{attach_failures, by_allocator, by_cause, by_map, by_site, of_gc, of_pods};
 
 /// Every metric, in the order of the page.
 pub const METRICS: &[Metric] = &[
@@ -129,6 +130,19 @@ pub const METRICS: &[Metric] = &[
         "Garbage collections that are in no bucket of the pauses: more than the runtime remembers between two looks.",
     ),
     metric(
+        "tracer_gc_stop_seconds",
+        Truth::Exact,
+        Source::Stops("reason"),
+        "How long Go's runtime stopped the program each time, in seconds, by its reason, where probes see it; without the \
+         wake-up of the other threads.",
+    ),
+    metric(
+        "tracer_gc_triggers_total",
+        Truth::Exact,
+        Source::SeriesBy("cause", by_cause),
+        "Garbage collections that were begun, by cause: the heap has grown, two minutes are over, or the program asked for it.",
+    ),
+    metric(
         "tracer_gc_cpu_ratio",
         Truth::Calculated,
         Source::Series(|series| series.gc_cpu_ratio.map(Value::Real)),
@@ -158,6 +172,43 @@ pub const METRICS: &[Metric] = &[
         Truth::ExactUnlessSampled,
         Source::SeriesBy("site", |series| by_site(series, |site| Some(site.alloc_bytes))),
         "Bytes that were asked for by the place in the code that asked, the top ones only (opt-in).",
+    ),
+    metric(
+        "tracer_canary_verdict",
+        Truth::Calculated,
+        Source::Canary(&["verdict"], canary::verdicts),
+        "1 for the verdict on the canary that holds on this node, 0 for the others: `better`, `same`, `worse`, `not_enough_data`.",
+    ),
+    metric(
+        "tracer_canary_gate",
+        Truth::Calculated,
+        Source::Canary(&[], canary::gate),
+        "1 if the canary may go on, 0 if it is worse by more than `max_increase`; absent while the data cannot tell.",
+    ),
+    metric(
+        "tracer_canary_change_ratio",
+        Truth::Calculated,
+        Source::Canary(&["quantity", "bound"], canary::changes),
+        "Change from stable to canary as a ratio (0.05 is 5 % more), all call sites together: the estimate and the bounds of its \
+         95 % interval; a bound that is not known is absent.",
+    ),
+    metric(
+        "tracer_canary_detectable_ratio",
+        Truth::Calculated,
+        Source::Canary(&["quantity"], canary::detectable),
+        "Smallest increase that four of five comparisons like the last one would have called an increase, as a ratio.",
+    ),
+    metric(
+        "tracer_canary_units",
+        Truth::Exact,
+        Source::Canary(&["canary_group"], canary::units),
+        "Processes of each side that were compared; below 3 a side there is no verdict.",
+    ),
+    metric(
+        "tracer_canary_timestamp_seconds",
+        Truth::Exact,
+        Source::Canary(&[], canary::computed_at),
+        "When the verdict was computed, in seconds since 1970.",
     ),
     metric(
         "tracer_events_total",

@@ -1,8 +1,10 @@
 //! What a metric is: its name, its kind, how right it is, and where its numbers come from.
 
+use super::canary::CanaryPoint;
 use super::page::Page;
 use crate::model::node::Series;
 use crate::target::labels;
+use crate::view::canaries::{ServiceCanary, ServiceName};
 
 /// A metric family.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +52,10 @@ pub(super) enum Source {
     Sizes,
     /// The histogram of pauses of each label set whose runtime tells of them.
     Pauses,
+    /// The histograms of stops of the world of each label set whose runtime is probed, told apart by a label.
+    Stops(&'static str),
+    /// Those of each rollout, with the names of the labels that tell them apart.
+    Canary(&'static [&'static str], fn(&ServiceCanary) -> Vec<CanaryPoint>),
     /// One of the daemon.
     Own(fn(&Page) -> Option<Value>),
     /// Several of the daemon, told apart by a label.
@@ -71,7 +77,7 @@ impl Metric {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self.source {
-            Source::Sizes | Source::Pauses => Kind::Histogram,
+            Source::Sizes | Source::Pauses | Source::Stops(_) => Kind::Histogram,
             _ if self.name.ends_with("_total") => Kind::Counter,
             _ => Kind::Gauge,
         }
@@ -80,10 +86,19 @@ impl Metric {
     /// Names of its labels.
     #[must_use]
     pub fn labels(&self) -> Vec<&'static str> {
+        if let Source::Canary(further, _) = self.source {
+            let service = ServiceName::default();
+            return service
+                .pairs()
+                .into_iter()
+                .map(|(name, _)| name)
+                .chain(further.iter().copied())
+                .collect();
+        }
         let (target, own) = match self.source {
             Source::Series(_) | Source::Sizes | Source::Pauses => (true, None),
-            Source::SeriesBy(label, _) => (true, Some(label)),
-            Source::Own(_) => (false, None),
+            Source::SeriesBy(label, _) | Source::Stops(label) => (true, Some(label)),
+            Source::Own(_) | Source::Canary(..) => (false, None),
             Source::OwnBy(label, _) => (false, Some(label)),
         };
         let target = labels::NAMES.into_iter().filter(|_| target);
@@ -98,6 +113,8 @@ impl std::fmt::Debug for Source {
             Self::SeriesBy(..) => "SeriesBy",
             Self::Sizes => "Sizes",
             Self::Pauses => "Pauses",
+            Self::Stops(_) => "Stops",
+            Self::Canary(..) => "Canary",
             Self::Own(_) => "Own",
             Self::OwnBy(..) => "OwnBy",
         })

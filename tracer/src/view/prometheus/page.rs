@@ -9,26 +9,32 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
+use super::canary::CanaryPoint;
 use super::list::METRICS;
 use super::metric::{Kind, Metric, Source, Value};
 use super::{Exposition, ProcessUsage, Scrape, pauses, sizes};
 use crate::model::node::{GcCounts, Own, Series};
+use crate::model::snapshot::StopSums;
 use crate::target::labels::LabelSet;
+use crate::view::canaries::ServiceCanary;
 
 /// What is written. It has its own copy, because a collector may borrow nothing.
 #[derive(Debug)]
 pub(super) struct Page {
     exposition: Exposition,
     series: Vec<Series>,
+    canaries: Vec<ServiceCanary>,
     pub(super) own: Own,
     pub(super) refused: Vec<(&'static str, u64)>,
     pub(super) process: ProcessUsage,
 }
 
 /// The labels of a point.
+#[derive(Default)]
 struct Labels<'a> {
     target: Option<&'a LabelSet>,
     own: Option<(&'static str, &'a str)>,
+    canary: Vec<(&'static str, &'a str)>,
 }
 
 /// A number of a family, or a histogram.
@@ -41,6 +47,7 @@ enum Reading<'a> {
     Number(Value),
     Sizes(&'a Series),
     Pauses(&'a GcCounts),
+    Stops(&'a StopSums),
 }
 
 impl Page {
@@ -48,6 +55,7 @@ impl Page {
         Self {
             exposition,
             series: scrape.node.series.clone(),
+            canaries: scrape.canaries.services.clone(),
             own: scrape.node.own.clone(),
             refused: scrape.refused.to_vec(),
             process: *scrape.process,
@@ -55,7 +63,8 @@ impl Page {
     }
 
     fn points(&self, source: Source) -> Vec<Point<'_>> {
-        let point = |target, own, reading| Point { labels: Labels { target, own }, reading };
+        let point =
+            |target, own, reading| Point { labels: Labels { target, own, canary: Vec::new() }, reading };
         let number = Reading::Number;
         match source {
             Source::Series(value) => {
@@ -84,6 +93,21 @@ impl Page {
                         Some(point(Some(&series.labels), None, Reading::Pauses(series.gc.as_ref()?)))
                     })
                     .collect()
+            }
+            Source::Stops(label) => {
+                let counts = self.series.iter().filter_map(|series| Some((series, series.gc.as_ref()?)));
+                let points = counts.flat_map(|(series, gc)| {
+                    let stops = gc.stops.iter();
+                    stops.map(move |(reason, sums)| {
+                        point(Some(&series.labels), Some((label, reason.as_str())), Reading::Stops(sums))
+                    })
+                });
+                points.collect()
+            }
+            Source::Canary(names, values) => {
+                let of_one =
+                    |canary| values(canary).into_iter().map(move |value| rollout(canary, names, value));
+                self.canaries.iter().flat_map(of_one).collect()
             }
             Source::Own(value) => {
                 value(self).map(|value| point(None, None, number(value))).into_iter().collect()
@@ -129,6 +153,7 @@ impl Reading<'_> {
         match self {
             Self::Sizes(series) => encode_sizes(series, point),
             Self::Pauses(gc) => encode_pauses(gc, point),
+            Self::Stops(sums) => encode_stops(sums, point),
             Self::Number(value) if is_counter => point.encode_counter::<NoLabelSet, _, u64>(value, None),
             Self::Number(value) => point.encode_gauge(value),
         }
@@ -139,6 +164,13 @@ impl Collector for Page {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         METRICS.iter().try_for_each(|metric| self.encode_family(metric, &mut encoder))
     }
+}
+
+/// A number of a rollout.
+fn rollout<'a>(canary: &'a ServiceCanary, names: &[&'static str], point: CanaryPoint) -> Point<'a> {
+    let further = names.iter().copied().zip(point.labels);
+    let all = canary.labels.pairs().into_iter().chain(further).collect();
+    Point { labels: Labels { canary: all, ..Labels::default() }, reading: Reading::Number(point.value) }
 }
 
 /// The name without the unit that it ends in: the encoder puts it there again.
@@ -174,16 +206,21 @@ fn encode_pauses(gc: &GcCounts, point: &mut MetricEncoder<'_>) -> std::fmt::Resu
     point.encode_histogram::<NoLabelSet>(gc.pause_seconds, pauses::count(gc), &pauses::classic(gc), None)
 }
 
+fn encode_stops(sums: &StopSums, point: &mut MetricEncoder<'_>) -> std::fmt::Result {
+    point.encode_histogram::<NoLabelSet>(sums.seconds, sums.count, &pauses::of_stops(sums), None)
+}
+
 impl Labels<'_> {
     const fn is_empty(&self) -> bool {
-        self.target.is_none() && self.own.is_none()
+        self.target.is_none() && self.own.is_none() && self.canary.is_empty()
     }
 }
 
 impl EncodeLabelSet for Labels<'_> {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> std::fmt::Result {
         let target = self.target.into_iter().flat_map(LabelSet::pairs);
-        target.chain(self.own).try_for_each(|pair| pair.encode(encoder.encode_label()))
+        let mut all = target.chain(self.canary.iter().copied()).chain(self.own);
+        all.try_for_each(|pair| pair.encode(encoder.encode_label()))
     }
 }
 

@@ -1,12 +1,18 @@
 //! The histogram of pauses of garbage collections: classic only, as its bounds are no powers of a number.
 
 use crate::model::node::GcCounts;
-use crate::model::snapshot::PAUSE_BOUNDS_SECONDS;
+use crate::model::snapshot::{PAUSE_BOUNDS_SECONDS, StopSums};
 
 /// Buckets, not cumulative: the encoder adds them up.
 pub(super) fn classic(gc: &GcCounts) -> Vec<(f64, u64)> {
     let bounds = PAUSE_BOUNDS_SECONDS.into_iter().chain([f64::INFINITY]);
     bounds.zip(gc.pauses).collect()
+}
+
+/// The same of stops of the world, which have the same bounds (`tracer_ebpf::abi::stop::BOUNDS_NS`).
+pub(super) fn of_stops(sums: &StopSums) -> Vec<(f64, u64)> {
+    let bounds = PAUSE_BOUNDS_SECONDS.into_iter().chain([f64::INFINITY]);
+    bounds.zip(sums.histogram.iter().copied().chain(std::iter::repeat(0))).collect()
 }
 
 /// Cycles whose pause was seen.

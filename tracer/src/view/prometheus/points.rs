@@ -20,6 +20,11 @@ pub(super) fn by_site(series: &Series, bytes: fn(&SiteSeries) -> Option<u64>) ->
     points.filter_map(|site| Some((site.site.as_str(), Value::Integer(bytes(site)?)))).collect()
 }
 
+pub(super) fn by_cause(series: &Series) -> Points<'_> {
+    let causes = series.gc.iter().flat_map(|gc| &gc.causes);
+    causes.map(|(cause, count)| (cause.as_str(), Value::Integer(*count))).collect()
+}
+
 /// Nothing where no runtime has told.
 pub(super) fn of_gc(series: &Series, value: fn(&GcCounts) -> Value) -> Option<Value> {
     series.gc.as_ref().map(value)

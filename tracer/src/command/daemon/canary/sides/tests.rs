@@ -1,0 +1,126 @@
+//! Sides of services.
+
+use super::*;
+use crate::mode::Mode;
+use crate::target::labels::LabelSet;
+
+fn target(pid: u32, service: &str, group: &str, counted_seconds: f64) -> NodeTarget {
+    let labels = LabelSet {
+        service: service.into(),
+        canary_group: group.into(),
+        version: format!("{group}-1").into(),
+        ..LabelSet::default()
+    };
+    let id = TargetId { pid, start_time: 1 };
+    NodeTarget {
+        id,
+        labels,
+        counted_seconds,
+        inuse_bytes: Some(1),
+        mode: Mode::Live,
+        ..NodeTarget::default()
+    }
+}
+
+fn observed() -> Observed {
+    Observed {
+        seconds: 60.0,
+        cpu_seconds: 3.0,
+        mode: Mode::Live,
+        alloc_objects: 10,
+        alloc_bytes: 1000,
+        inuse_bytes: Some((500, 0.0)),
+        sites: Vec::new(),
+    }
+}
+
+/// The jobs of one look, at processes that all have numbers, but for those that are named.
+fn jobs(targets: &[NodeTarget], without: &[u32]) -> Vec<Job> {
+    let mut services = Services::default();
+    services.look(0.0, 60.0, targets);
+    let compared = services.compared(targets);
+    let seen = compared.iter().map(|target| {
+        let numbers = (!without.contains(&target.id.pid)).then(observed);
+        (target.id, numbers)
+    });
+    services.jobs(targets, seen.collect())
+}
+
+#[test]
+fn sides_of_a_service_are_compared_and_others_are_not_looked_at() {
+    let targets = [
+        target(1, "shop", "stable", 60.0),
+        target(2, "shop", "canary", 60.0),
+        target(3, "shop", "unknown", 60.0),
+        target(4, "till", "stable", 60.0),
+        target(5, "api", "", 60.0),
+    ];
+    let jobs = jobs(&targets, &[]);
+    let [shop, till] = &jobs[..] else { panic!("{jobs:?}") };
+    assert_eq!((&*shop.service.service, shop.reason.as_deref()), ("shop", None));
+    assert_eq!(shop.sides[0].name, "stable stable-1");
+    assert_eq!(shop.sides.each_ref().map(|side| side.units[0].name.as_str()), ["1", "2"]);
+    assert_eq!(shop.sides[1].units[0].exact, Some((1000, 10)));
+    assert_eq!(shop.sides[1].units[0].inuse_bytes, Some((500, 0.0)));
+    assert_eq!(&*till.service.service, "till");
+    assert!(till.reason.as_deref().unwrap().contains("no process with canary_group canary"), "{till:?}");
+    assert!(till.sides.iter().all(|side| side.units.is_empty()));
+}
+
+#[test]
+fn a_service_without_numbers_says_why() {
+    let both = [target(1, "shop", "stable", 60.0), target(2, "shop", "canary", 60.0)];
+    let check = |targets: &[NodeTarget], without: &[u32], expect: &str| {
+        let jobs = jobs(targets, without);
+        let reason = jobs[0].reason.as_deref().unwrap_or_default();
+        assert!(reason.contains(expect), "{expect}: {reason}");
+    };
+    check(&both, &[2], "the window of canary has just begun");
+    check(&both, &[1, 2], "the window of stable has just begun");
+    check(&both[..1], &[], "no process with canary_group canary");
+    check(&both[1..], &[], "no process with canary_group stable");
+}
+
+#[test]
+fn what_is_in_use_is_compared_of_processes_that_were_attached_equally_long() {
+    let check = |ages: [f64; 2], expect: bool| {
+        let targets = [target(1, "shop", "stable", ages[0]), target(2, "shop", "canary", ages[1])];
+        let jobs = jobs(&targets, &[]);
+        let inuse = jobs[0].sides.iter().all(|side| side.units[0].inuse_bytes.is_some());
+        assert_eq!((inuse, jobs[0].notes.is_empty()), (expect, expect), "{ages:?}: {:?}", jobs[0].notes);
+    };
+    check([100.0, 100.0], true);
+    check([124.0, 100.0], true);
+    check([100.0, 126.0], false);
+    check([36_000.0, 300.0], false);
+}
+
+#[test]
+fn a_service_whose_canary_is_over_is_said_for_a_while() {
+    let mut services = Services::default();
+    let both = [target(1, "shop", "stable", 60.0), target(2, "shop", "canary", 60.0)];
+    services.look(0.0, 60.0, &both);
+    services.look(30.0, 60.0, &[]);
+    let jobs = services.jobs(&[], HashMap::new());
+    assert_eq!(jobs.len(), 1);
+    assert!(jobs[0].reason.is_some());
+    services.look(61.0, 60.0, &[]);
+    assert!(services.jobs(&[], HashMap::new()).is_empty());
+}
+
+#[test]
+fn services_and_processes_have_a_limit_that_is_said() {
+    let mut many: Vec<NodeTarget> =
+        (0..=100).map(|pid| target(pid, &format!("service-{pid:03}"), "stable", 60.0)).collect();
+    // In a rollout: it has room before the others, whatever its name.
+    many.extend((200..240).map(|pid| target(pid, "z-shop", "stable", 60.0)));
+    many.push(target(300, "z-shop", "canary", 60.0));
+    let mut services = Services::default();
+    services.look(0.0, 60.0, &many);
+    assert_eq!(services.compared(&many).len(), 33);
+    let jobs = services.jobs(&many, HashMap::new());
+    assert_eq!(jobs.len(), 100);
+    let shop = jobs.iter().find(|job| &*job.service.service == "z-shop").expect("it has room");
+    assert_eq!(shop.notes, ["32 of 40 processes of stable were compared"]);
+    assert!(services.notes()[0].starts_with("2 more services"), "{:?}", services.notes());
+}

@@ -1,0 +1,155 @@
+//! What a process has allocated in the last minutes: the difference of two pictures of it. What was before the window, such
+//! as the load of another day, is in no comparison.
+//!
+//! A process keeps six earlier moments at most, each with 48 bytes per call site; how many call sites there are is bounded by
+//! `max_stacks`, and in a Go program by its own profile.
+
+use std::collections::VecDeque;
+
+use crate::mode::Mode;
+use crate::model::snapshot::{CallSite, Snapshot, Totals};
+
+/// Moments that are kept per window.
+const STEPS: f64 = 4.0;
+
+/// The earlier moments of a process.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    moments: VecDeque<Moment>,
+}
+
+/// What a process had allocated by then.
+#[derive(Debug)]
+struct Moment {
+    /// Seconds on the caller's clock.
+    at: f64,
+    mode: Mode,
+    cpu_seconds: f64,
+    alloc_objects: u64,
+    alloc_bytes: u64,
+    /// By the number of the call site, in its order.
+    sites: Vec<(u32, Counted)>,
+}
+
+/// Of one call site.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    objects: u64,
+    bytes: u64,
+    samples: u64,
+    /// Squares of the standard errors: samples are independent, so the variances of two times add up.
+    objects_variance: f64,
+    bytes_variance: f64,
+}
+
+/// What a process has done in its window, and what it holds.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) seconds: f64,
+    pub(super) cpu_seconds: f64,
+    pub(super) mode: Mode,
+    pub(super) alloc_objects: u64,
+    pub(super) alloc_bytes: u64,
+    /// With its standard error; since counting began.
+    pub(super) inuse_bytes: Option<(u64, f64)>,
+    pub(super) sites: Vec<CallSite>,
+}
+
+impl Window {
+    /// Takes a picture of one process at `now` seconds, and gives what came in the last `length` seconds: up to a quarter
+    /// more, and less while it is younger. `None` if there was no picture before, or counting has begun anew.
+    pub(super) fn look(&mut self, now: f64, length: f64, picture: Snapshot) -> Option<Observed> {
+        let target = picture.targets.first()?;
+        let (totals, cpu_seconds) = (target.totals.clone(), target.cpu_seconds);
+        let goes_on = |last: &Moment| {
+            last.mode == picture.mode
+                && last.alloc_bytes <= totals.alloc_bytes
+                && last.alloc_objects <= totals.alloc_objects
+        };
+        if !self.moments.back().is_some_and(goes_on) {
+            self.moments.clear();
+        }
+        while self.moments.get(1).is_some_and(|next| now - next.at >= length) {
+            self.moments.pop_front();
+        }
+        let is_due = self.moments.back().is_none_or(|last| now - last.at >= length / STEPS);
+        let moment = is_due.then(|| Moment::of(now, &picture, &totals, cpu_seconds));
+        let observed = self.moments.front().map(|first| first.until(now, picture, &totals, cpu_seconds));
+        self.moments.extend(moment);
+        observed
+    }
+}
+
+impl Moment {
+    fn of(at: f64, picture: &Snapshot, totals: &Totals, cpu_seconds: f64) -> Self {
+        let mut sites: Vec<_> = picture.sites.iter().map(|site| (site.id, Counted::of(site))).collect();
+        sites.sort_unstable_by_key(|&(id, _)| id);
+        Self {
+            at,
+            mode: picture.mode,
+            cpu_seconds,
+            alloc_objects: totals.alloc_objects,
+            alloc_bytes: totals.alloc_bytes,
+            sites,
+        }
+    }
+
+    fn until(&self, now: f64, picture: Snapshot, totals: &Totals, cpu_seconds: f64) -> Observed {
+        let error = totals.standard_error.get("inuse_bytes").copied().unwrap_or(0.0);
+        Observed {
+            seconds: now - self.at,
+            cpu_seconds: (cpu_seconds - self.cpu_seconds).max(0.0),
+            mode: picture.mode,
+            alloc_objects: totals.alloc_objects.saturating_sub(self.alloc_objects),
+            alloc_bytes: totals.alloc_bytes.saturating_sub(self.alloc_bytes),
+            inuse_bytes: totals.inuse_bytes.map(|bytes| (bytes, error)),
+            sites: picture.sites.into_iter().filter_map(|site| self.site_since(site)).collect(),
+        }
+    }
+
+    /// A call site with what came since; `None` if nothing did and nothing of it is in use.
+    fn site_since(&self, site: CallSite) -> Option<CallSite> {
+        let found = self.sites.binary_search_by_key(&site.id, |&(id, _)| id).ok();
+        let before =
+            found.and_then(|at| self.sites.get(at)).map_or_else(Counted::default, |&(_, before)| before);
+        let now = Counted::of(&site);
+        // Fewer: the record was given back and counts from anew.
+        let before = if now.objects < before.objects || now.bytes < before.bytes {
+            Counted::default()
+        } else {
+            before
+        };
+        let alloc_objects = now.objects - before.objects;
+        if alloc_objects == 0 && site.inuse_bytes.unwrap_or(0) == 0 {
+            return None;
+        }
+        let root = |now: f64, before: f64| (now - before).max(0.0).sqrt();
+        let mut standard_error = site.standard_error;
+        standard_error.alloc_objects = root(now.objects_variance, before.objects_variance);
+        standard_error.alloc_bytes = root(now.bytes_variance, before.bytes_variance);
+        Some(CallSite {
+            alloc_objects,
+            alloc_bytes: now.bytes - before.bytes,
+            samples: now.samples.saturating_sub(before.samples),
+            standard_error,
+            interval_95: None,
+            recent: None,
+            ..site
+        })
+    }
+}
+
+impl Counted {
+    fn of(site: &CallSite) -> Self {
+        Self {
+            objects: site.alloc_objects,
+            bytes: site.alloc_bytes,
+            samples: site.samples,
+            objects_variance: site.standard_error.alloc_objects.powi(2),
+            bytes_variance: site.standard_error.alloc_bytes.powi(2),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
