@@ -5,6 +5,7 @@ mod advice;
 mod allocators;
 mod bench;
 mod build;
+mod canary_power;
 mod demo;
 mod example;
 mod image;
@@ -60,12 +61,12 @@ const TASKS: &[Task] = &[
         example::task,
     ),
     Task::new(
-    Task::new(
         "advice",
         "[--duration SECONDS] [PROGRAM …]",
         "what is advised on Debian's Go programs under load: docs/advice.md",
         advice::task,
     ),
+    Task::new(
         "bench",
         "[SECTION …] [--quick] [ARG …]",
         "what tracing costs: docs/performance.md",
@@ -76,6 +77,12 @@ const TASKS: &[Task] = &[
         "[ARG …]",
         "how right sampled numbers are: tables for docs/accuracy.md",
         accuracy::task,
+    ),
+    Task::new(
+        "canary-power",
+        "[--quick] [ARG …]",
+        "how well a comparison finds changes: the tables of docs/canary.md",
+        canary_power::task,
     ),
     Task::new(
         "allocators",

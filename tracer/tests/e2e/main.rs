@@ -9,6 +9,7 @@ mod allocators;
 mod bad_input;
 mod bad_machine;
 mod bad_objects;
+mod canary;
 mod chains;
 mod compare;
 mod containers;

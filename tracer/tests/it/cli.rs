@@ -158,8 +158,8 @@ fn a_command_line_of_the_wrong_shape_is_refused() {
 /// Check that help goes to stdout, and that it shows nothing that is refused or meant for the program itself.
 #[test]
 fn help_shows_every_option_that_works_and_no_other() {
-    const COMMANDS: [&str; 9] =
-        ["attach", "run", "daemon", "ctl", "view", "advise", "doctor", "completions", "man"];
+    const COMMANDS: [&str; 10] =
+        ["attach", "run", "daemon", "ctl", "view", "advise", "compare", "doctor", "completions", "man"];
     let options = "--mode --sample-bytes --duration --interval --top --format --output --view --older-than \
                    --include --exclude --label --allocator --object --symbol-prefix --attach --follow-forks --by-thread --max-stacks --max-live";
     let main_help = tracer(["--help"]);
@@ -179,6 +179,11 @@ fn help_shows_every_option_that_works_and_no_other() {
         (
             "advise",
             "--pid --fail-above --by --top --format --output --duration --mode --sample-bytes --include --exclude",
+        ),
+        (
+            "compare",
+            "--per --requests --prometheus --confidence --max-increase --min-share --sampling-error-only --top --format \
+             --output --view --include --exclude --duration --mode --sample-bytes --daemon --token-file --ca-file",
         ),
     ] {
         let help = tracer([command, "--help"]);

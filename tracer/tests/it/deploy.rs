@@ -1,5 +1,6 @@
 //! What `deploy/` holds for other programs: each file read as its reader would, by its reader where that is here.
 
+mod checklist;
 mod container;
 mod custom;
 mod dashboard;
@@ -18,13 +19,16 @@ use std::path::{Path, PathBuf};
 use tools::promtool;
 
 /// The metrics of the daemon, without what is said of every process.
-const METRICS: [&str; 46] = [
+const METRICS: [&str; 49] = [
     "tracer_alloc_bytes_total",
     "tracer_alloc_objects_total",
     "tracer_alloc_size_bytes",
     "tracer_attach_failures_total",
     "tracer_attached_ratio",
     "tracer_build_info",
+    "tracer_canary_change_ratio",
+    "tracer_canary_gate",
+    "tracer_canary_timestamp_seconds",
     "tracer_config_reload_success",
     "tracer_config_reload_success_timestamp_seconds",
     "tracer_estimate_relative_error",

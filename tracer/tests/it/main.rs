@@ -4,7 +4,9 @@
 
 mod advise;
 mod bpf_object;
+mod canaries;
 mod cli;
+mod compare;
 mod config;
 mod ctl;
 mod deploy;

@@ -1,6 +1,7 @@
 //! The metrics page in its three expositions.
 
 mod document;
+mod verdicts;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -11,11 +12,16 @@ use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::{
 };
 use prost::Message as _;
 use tracer::model::node::{AllocatorCounts, GcCounts, Node, OTHER, Own, Series, SiteSeries};
+use tracer::model::snapshot::StopSums;
 use tracer::target::kubernetes::Standing;
 use tracer::target::labels::LabelSet;
 use tracer::view::prometheus::{self, Exposition, Kind, METRICS, ProcessUsage, Scrape};
 use tracer_ebpf::histogram::{SIZE_BUCKETS, size_bound_bytes, size_bucket};
 
+use crate::canaries::canaries;
+
+/// A service whose name would be a series of its own.
+const HOSTILE: &str = "say \"hi\"\\\ntracer_canary_gate 1";
 /// Above it a float has not every integer.
 const BEYOND_FLOATS: u64 = (1 << 53) + 1;
 
@@ -93,6 +99,10 @@ fn collections() -> GcCounts {
     for (bucket, count) in [(1, 60), (3, 18), (7, 2), (15, 1)] {
         counts.pauses[bucket] = count;
     }
+    let mut stops = StopSums { count: 3, seconds: 0.0125, histogram: vec![0; counts.pauses.len()] };
+    (stops.histogram[2], stops.histogram[9]) = (2, 1);
+    counts.stops = [("GC mark termination".to_owned(), stops)].into();
+    counts.causes = [("forced".to_owned(), 2), ("heap".to_owned(), 82)].into();
     counts
 }
 
@@ -140,7 +150,9 @@ fn page(node: &Node, exposition: Exposition) -> Vec<u8> {
         start_time_seconds: 1_767_225_600.5,
         threads: 4,
     };
-    let scrape = Scrape { node, refused: &[("busy", 0), ("unauthorized", 7)], process: &process };
+    let canaries = canaries(HOSTILE);
+    let scrape =
+        Scrape { node, canaries: &canaries, refused: &[("busy", 0), ("unauthorized", 7)], process: &process };
     prometheus::write(exposition, &scrape).expect("a page")
 }
 

@@ -16,11 +16,11 @@ use crate::servers::{free_port, poll};
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kubernetes");
 /// Labels of the shop.
 const NAMESPACE: &str = "market";
-const WORKLOAD: &str = "shop";
+pub(crate) const WORKLOAD: &str = "shop";
 
 /// What a controller does.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Verdict {
+pub(crate) enum Verdict {
     Go,
     Stop,
     /// Argo: inconclusive. Flagger: it does not advance.
@@ -29,7 +29,7 @@ enum Verdict {
 use Verdict::{Go, Stop, Unknown};
 
 /// A metric of a template, as its controller reads it.
-struct Gate {
+pub(crate) struct Gate {
     name: String,
     query: String,
     success: Condition,
@@ -93,6 +93,11 @@ impl Gate {
         (number, verdict)
     }
 
+    /// It asks for what the daemons say; the others compare their sums.
+    pub(crate) fn is_of_verdict(&self) -> bool {
+        self.query.contains("tracer:canary_verdict:gate")
+    }
+
     fn is_of_quality(&self) -> bool {
         self.name.ends_with("data-quality")
     }
@@ -121,7 +126,7 @@ fn judge() -> Result<(), String> {
     daemon.wait_metric("tracer_target_processes", &[("canary_group", "stable")], |count| count == Some(1.0));
     let folder = tempfile::tempdir().expect("a folder");
     let prometheus = Prometheus::classic(&prometheus_config(folder.path(), daemon.port(), free_port()))?;
-    let gates: Vec<_> = argo().into_iter().chain(flagger()).collect();
+    let gates: Vec<_> = all().into_iter().filter(|gate| !gate.is_of_verdict()).collect();
     assert_eq!(gates.len(), 6, "three of each");
     let judged = |scene: &str, wanted: &dyn Fn(&Gate) -> Verdict| {
         println!("{:.1} s: {scene}", start.elapsed().as_secs_f64());
@@ -160,7 +165,12 @@ fn load(prometheus: &Prometheus, stable: &mut Shop, canary: &Shop, version: &str
 /// Looks until all gates say what is wanted, and prints it. None that is to let a canary go on may stop it meanwhile; the other
 /// way round a leak takes its time to be seen.
 #[track_caller]
-fn wait_verdicts(prometheus: &Prometheus, scene: &str, gates: &[Gate], wanted: &dyn Fn(&Gate) -> Verdict) {
+pub(crate) fn wait_verdicts(
+    prometheus: &Prometheus,
+    scene: &str,
+    gates: &[Gate],
+    wanted: &dyn Fn(&Gate) -> Verdict,
+) {
     let seen = poll(scene, || {
         let seen: Vec<_> = gates.iter().map(|gate| (gate, gate.ask(prometheus))).collect();
         for (gate, (number, verdict)) in &seen {
@@ -174,6 +184,11 @@ fn wait_verdicts(prometheus: &Prometheus, scene: &str, gates: &[Gate], wanted: &
         let (success, failure) = (&gate.success, &gate.failure);
         println!("  {}: {number}, success {success:?}, failure {failure:?}: {verdict:?}", gate.name);
     }
+}
+
+/// Those of both controllers.
+pub(crate) fn all() -> Vec<Gate> {
+    argo().into_iter().chain(flagger()).collect()
 }
 
 /// Those of the analysis templates, with the defaults of their arguments.

@@ -19,7 +19,7 @@ const SHORTER: [(&str, &str); 10] = [
 ];
 
 /// The text of the example's configuration, for these ports on loopback and in seconds; its rules are written into `folder`.
-pub(super) fn prometheus_config(folder: &Path, daemon: u16, alertmanager: u16) -> String {
+pub(crate) fn prometheus_config(folder: &Path, daemon: u16, alertmanager: u16) -> String {
     let rules = folder.join("alerts.yaml");
     let mut text = fs::read_to_string(format!("{DEPLOY}/alerts.yaml")).expect("the rules");
     for (long, short) in SHORTER {

@@ -170,6 +170,22 @@ impl Series {
         }
     }
 
+    fn verdict(&mut self, number: usize, node: Node) {
+        let labels = format!(
+            "namespace=\"shop\",service=\"web\",workload=\"web\",job=\"tracer\",instance=\"node-{number}\""
+        );
+        if let Some(gate) = node.gate {
+            self.add(&format!("tracer_canary_gate{{{labels}}}"), &format!("{gate}x{MINUTES}"));
+        }
+        let (until, stands) = (node.until, MINUTES - node.until);
+        let times = if stands == 0 {
+            format!("0+60x{until}")
+        } else {
+            format!("0+60x{until} {}x{}", until * 60, stands - 1)
+        };
+        self.add(&format!("tracer_canary_timestamp_seconds{{{labels}}}"), &times);
+    }
+
     fn scene(scene: &Scene) -> Self {
         let mut series = Self::default();
         for (group, side) in [("canary", scene.canary), ("stable", scene.stable)] {
@@ -238,13 +254,60 @@ fn gates_stop_bad_canaries_only_and_say_nothing_without_good_data() {
     for (name, scene, verdicts) in scenes() {
         let series = Series::scene(&scene);
         let mut all = Vec::new();
-        for gates in [argo("shop", "web", &[]), flagger("shop", "web")] {
+        for gates in [argo("shop", "web", &[]), flagger("shop", "web")].map(of_ratios) {
             assert_eq!(gates.len(), verdicts.len());
             all.extend(gates.iter().zip(verdicts).flat_map(|(gate, verdict)| expectations(gate, verdict)));
         }
         tests.push_str(&tested(name, &series, &all));
     }
     run("gates_stop_bad_canaries_only_and_say_nothing_without_good_data", &tests);
+}
+
+/// Those that compare sums of all nodes.
+fn of_ratios(gates: Vec<Gate>) -> Vec<Gate> {
+    gates.into_iter().filter(|gate| !is_of_verdict(gate)).collect()
+}
+
+fn is_of_verdict(gate: &Gate) -> bool {
+    gate.query.contains("tracer:canary_verdict:gate")
+}
+
+/// What the daemon of a node says: go, stop, or nothing; and in which minute it said so last.
+#[derive(Clone, Copy)]
+struct Node {
+    gate: Option<u32>,
+    until: u32,
+}
+
+/// Check that the worst verdict of the nodes that can tell holds, that one that cannot tell is no verdict, and that an old one is
+/// none either.
+#[test]
+fn the_worst_verdict_of_the_nodes_that_can_tell_holds() {
+    let node = |gate| Node { gate, until: MINUTES };
+    let (go, stop, unknown) = (node(Some(1)), node(Some(0)), node(None));
+    let half = Side { attached: 0.5, ..SIDE };
+    let mut tests = String::new();
+    for (name, side, nodes, verdict) in [
+        ("one says go", SIDE, vec![go], Go),
+        ("one says stop", SIDE, vec![stop], Stop),
+        ("one of two says stop", SIDE, vec![go, stop], Stop),
+        ("one of two can tell", SIDE, vec![unknown, go], Go),
+        ("none can tell", SIDE, vec![unknown, unknown], Unknown),
+        ("a verdict of ten minutes ago", SIDE, vec![Node { until: MINUTES - 10, ..go }], Unknown),
+        ("half of the processes are traced", half, vec![go], Unknown),
+        ("no daemon compares", SIDE, vec![], Unknown),
+    ] {
+        let mut series = Series::scene(&Scene::of(side));
+        for (number, node) in nodes.iter().enumerate() {
+            series.verdict(number, *node);
+        }
+        let gates = argo("shop", "web", &[]).into_iter().chain(flagger("shop", "web"));
+        let gates: Vec<_> = gates.filter(is_of_verdict).collect();
+        assert_eq!(gates.len(), 2, "one of each controller");
+        let all: Vec<_> = gates.iter().flat_map(|gate| expectations(gate, verdict)).collect();
+        tests.push_str(&tested(name, &series, &all));
+    }
+    run("the_worst_verdict_of_the_nodes_that_can_tell_holds", &tests);
 }
 
 /// Check that arguments change what is asked, and that they name one workload of one namespace.
@@ -262,6 +325,7 @@ fn arguments_of_a_gate_choose_what_is_judged() {
         ("another workload", argo("shop", "other", &[]), [Go, Stop, Stop]),
         ("another target", flagger("shop", "other"), [Go, Stop, Stop]),
     ] {
+        let gates = of_ratios(gates);
         let all: Vec<_> =
             gates.iter().zip(verdicts).flat_map(|(gate, verdict)| expectations(gate, verdict)).collect();
         tests.push_str(&tested(name, &series, &all));
@@ -282,6 +346,7 @@ fn every_gate_reads_recorded_series() {
         "tracer:canary_alloc_bytes:gate",
         "tracer:canary_inuse_bytes:gate",
         "tracer:canary_trusted:bool",
+        "tracer:canary_verdict:gate",
         "tracer:target_processes:avg5m",
     ];
     assert_eq!(read, BTreeSet::from(expect));

@@ -133,9 +133,11 @@ fn a_number_is_either_good_or_bad() {
             "argo tracer-alloc data-quality",
             "argo tracer-alloc alloc-bytes",
             "argo tracer-inuse inuse-bytes",
+            "argo tracer-verdict verdict",
             "flagger tracer-data-quality",
             "flagger tracer-alloc-bytes",
             "flagger tracer-inuse-bytes",
+            "flagger tracer-verdict",
         ]
     );
 }

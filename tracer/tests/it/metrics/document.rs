@@ -42,6 +42,7 @@ The reader's `Accept` header decides, as Prometheus sends it:
 * What is not known is absent, not 0: mode `alloc` knows nothing of frees, so a label set that was never traced in mode
   `live` has no `tracer_inuse_bytes`.
 * Label sets beyond the configured number are added up under `service=\"__other__\"`.
+* A verdict on a canary is of the processes of one node; at most 100 services of a node have one, each about 20 series.
 
 How right a number is:
 
@@ -87,13 +88,27 @@ fn document() -> String {
     for metric in METRICS.iter().filter(|metric| is_of_target(&metric.labels())) {
         text.push_str(&row(metric, labels::NAMES.len()));
     }
+    text.push_str(&format!(
+        "\n## Canaries\n\nOf each service with processes of `canary_group` `stable` or `canary` on the node; what they mean stands in \
+         [canary.md](canary.md). Labels of all of them: `{}`.\n\n| metric | type | further labels | meaning | is |\n|---|---|---|---|---|\n",
+        CANARY_LABELS.join("`, `")
+    ));
+    for metric in METRICS.iter().filter(|metric| is_of_canary(metric)) {
+        text.push_str(&row(metric, CANARY_LABELS.len()));
+    }
     text.push_str(
         "\n## The daemon itself\n\n| metric | type | labels | meaning | is |\n|---|---|---|---|---|\n",
     );
-    for metric in METRICS.iter().filter(|metric| !is_of_target(&metric.labels())) {
+    for metric in METRICS.iter().filter(|metric| !is_of_target(&metric.labels()) && !is_of_canary(metric)) {
         text.push_str(&row(metric, 0));
     }
     text
+}
+
+const CANARY_LABELS: [&str; 3] = ["namespace", "service", "workload"];
+
+fn is_of_canary(metric: &Metric) -> bool {
+    metric.labels().starts_with(&CANARY_LABELS)
 }
 
 fn row(metric: &Metric, known_labels: usize) -> String {

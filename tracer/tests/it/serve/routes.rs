@@ -9,6 +9,7 @@ use tracer::serve::http;
 use tracer::serve::shared::{Refusal, Shared};
 
 use super::rig::{Rig, document, node, options, unpacked};
+use crate::canaries::canaries;
 
 #[test]
 fn every_path_of_the_contract_answers() {
@@ -22,6 +23,7 @@ fn every_path_of_the_contract_answers() {
         ("/readyz", "text/plain; charset=utf-8"),
         ("/targets", "application/json"),
         ("/sd/pprof", "application/json"),
+        ("/canary", "application/json"),
         (&format!("{target}/snapshot"), "application/json"),
         (&format!("{target}/flamegraph.svg"), "image/svg+xml"),
         (&format!("{target}/flamegraph.svg?view=alloc_objects"), "image/svg+xml"),
@@ -42,12 +44,31 @@ fn every_path_of_the_contract_answers() {
 }
 
 #[test]
+fn verdicts_are_json_for_programs_and_a_page_for_browsers() {
+    let rig = Rig::new(options());
+    let list = |path: &str| -> Vec<Value> { serde_json::from_slice(&rig.get(path).body).unwrap() };
+    assert_eq!(list("/canary"), Vec::<Value>::new());
+    rig.shared.publish_canaries(canaries("a shop & more"));
+    let services: Vec<_> = list("/canary").iter().map(|one| one["labels"]["service"].clone()).collect();
+    assert_eq!(services, ["api", "a shop & more"]);
+    let [shop] = &list("/canary?service=a%20shop+%26+more")[..] else { panic!("one") };
+    assert_eq!(shop["comparison"]["decision"]["verdict"], "worse");
+    assert_eq!(shop["comparison"]["schema"], "tracer-compare/1");
+    assert_eq!(list("/canary?service=nobody"), Vec::<Value>::new());
+    let page =
+        rig.request("GET /canary HTTP/1.1\r\nHost: n\r\nAccept: text/html\r\nConnection: close\r\n\r\n");
+    assert!(page.header("content-type").starts_with("text/html"), "{:?}", page.headers);
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
+    assert!(page.text().contains("a shop &amp; more") && page.text().contains("there is no canary"));
+    assert!(rig.get("/").text().contains("href=\"canary\""));
+}
+
+#[test]
 fn what_is_not_there_is_said_with_what_is() {
     let (rig, id) = Rig::with(options(), vec![document("live-leaky.json")]);
     let target = format!("/targets/{id}");
     for (path, status, sentence) in [
         ("/nothing", 404, "/ leads to everything"),
-        ("/canary", 404, "Canaries"),
         ("/targets/12/snapshot", 404, "PID-START"),
         ("/targets/1-1/snapshot", 404, "/targets lists"),
         ("/targets/1-1/debug/pprof/heap?seconds=1", 404, "/targets lists"),

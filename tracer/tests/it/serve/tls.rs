@@ -117,7 +117,8 @@ fn without_the_token_only_probes_are_answered() {
     }
     let reply = get("/", "");
     assert_eq!((reply.status, reply.header("www-authenticate")), (401, "Bearer"));
+    assert_eq!(get("/canary", "").status, 401);
     assert_eq!(get("/nothing", "").status, 401, "what is there is no secret that is told");
     assert_eq!((get("/livez", "").status, get("/readyz", "").status), (200, 200));
-    rig.expect_refused(Refusal::Unauthorized, 8);
+    rig.expect_refused(Refusal::Unauthorized, 9);
 }

@@ -1,0 +1,5 @@
+//! The canary verdict about real processes.
+
+mod compare;
+mod daemon;
+mod releases;
