@@ -18,6 +18,13 @@ impl Unit {
         }
         snapshot.targets.iter().map(|target| process(snapshot, target, name)).collect()
     }
+
+    /// Only some of its call sites: its totals are what these have together, and no longer exact.
+    pub fn retain_sites(&mut self, wanted: impl Fn(&CallSite) -> bool) {
+        self.sites.retain(wanted);
+        self.exact = None;
+        self.inuse_bytes = self.inuse_bytes.map(|_| sum_of_inuse(&self.sites));
+    }
 }
 
 fn is_foreign(snapshot: &Snapshot) -> bool {

@@ -35,6 +35,12 @@ pub(super) struct Contrast {
     is_exact: bool,
 }
 
+/// A change of a thousandth or less is none: a profile's seconds are not known better, since probes are placed in
+/// milliseconds, and nobody stops a release for it. Everything is tested against the nearest change of that size instead of
+/// against none, as McCarthy and Smyth do ("Testing significance relative to a fold-change threshold is a TREAT",
+/// Bioinformatics 25, 2009).
+pub(super) const LEAST_CHANGE: f64 = 0.001;
+
 /// Beyond this factor a bound says nothing.
 const FARTHEST_LOG: f64 = 60.0;
 /// Corrections until a bound is found: five are usual, and each halves the error at worst.
@@ -70,13 +76,23 @@ impl Contrast {
         excess(base, rate * worth[0]) + excess(canary, rate * worth[1])
     }
 
-    /// Probability of such a change or a larger one where there is none.
-    pub(super) fn p_value(&self) -> f64 {
+    /// Standard errors that the estimate is above a canary whose rate is so many times that of the base.
+    fn root(&self, factor: f64) -> f64 {
+        let [base, canary] = self.events;
+        let root = self.deviance(factor).max(0.0).sqrt();
+        if canary * self.worth[0] < base * factor * self.worth[1] { -root } else { root }
+    }
+
+    /// Probability of such a change or a larger one, in either direction, where the truth is a change of `least`.
+    pub(super) fn p_value(&self, least: f64) -> f64 {
+        let [base, canary] = self.sums.map(Sum::rate);
         if self.is_exact {
-            let [base, canary] = self.sums.map(Sum::rate);
-            return if (base - canary).abs() <= EXACT * base.max(canary) { 1.0 } else { 0.0 };
+            return if (base - canary).abs() <= (least + EXACT) * base { 1.0 } else { 0.0 };
         }
-        (2.0 * tail(self.deviance(1.0).max(0.0).sqrt(), self.degrees)).min(1.0)
+        let (below, above) = (self.root(1.0 / (1.0 + least)), self.root(1.0 + least));
+        let is_increase = canary >= base;
+        let (near, far) = if is_increase { (above, below) } else { (-below, -above) };
+        (tail(near, self.degrees) + tail(far, self.degrees)).min(1.0)
     }
 
     /// Relative changes that are not rejected with this probability of an error, both sides together.
@@ -126,16 +142,17 @@ impl Contrast {
         Some(centre + direction * step)
     }
 
-    /// The smallest increase that four of five comparisons would find with this probability of an error.
-    pub(super) fn detectable(&self, error: f64) -> Option<f64> {
+    /// The smallest increase that four of five comparisons would find, with this probability of an error, to be above
+    /// `least`.
+    pub(super) fn detectable(&self, error: f64, least: f64) -> Option<f64> {
         let [base, canary] = self.sums;
         if self.is_exact || base.amount <= 0.0 || canary.exposure <= 0.0 {
-            return (self.is_exact && base.amount > 0.0).then_some(0.0);
+            return (self.is_exact && base.amount > 0.0).then_some(least);
         }
         let pooled = (base.amount + canary.amount) / (base.exposure + canary.exposure);
         let variance: f64 = self.sums.iter().map(|sum| sum.scale / (pooled * sum.exposure)).sum();
         let quantiles = quantile(error / 2.0, self.degrees) + quantile(0.2, self.degrees);
-        Some((quantiles * variance.sqrt()).exp_m1()).filter(|increase| increase.is_finite())
+        Some((quantiles * variance.sqrt() + least.ln_1p()).exp_m1()).filter(|increase| increase.is_finite())
     }
 }
 
@@ -189,7 +206,7 @@ mod tests {
         // Likelihood ratio of two Poisson rates: scipy.special.xlogy, scipy.stats.norm, bounds by scipy.optimize.brentq.
         let check = |base, canary, p_value, lower: f64, upper: Option<f64>| {
             let contrast = counts(base, canary);
-            near(contrast.p_value(), p_value);
+            near(contrast.p_value(0.0), p_value);
             let (low, high) = contrast.interval(0.05);
             near(low, lower);
             assert_eq!(high.is_some(), upper.is_some(), "{high:?}");
@@ -235,10 +252,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_above_the_least_change_is_none_however_well_it_is_known() {
+        let check = |amount: f64, scale: f64, expect: f64| {
+            let sums = [1e6, amount].map(|amount| Sum { amount, exposure: 2.0, scale });
+            near(Contrast::new(sums, f64::INFINITY).p_value(LEAST_CHANGE), expect);
+        };
+        check(1e6 * 1.0009, 0.0, 1.0);
+        check(1e6 * 0.9991, 0.0, 1.0);
+        check(1e6 * 1.0011, 0.0, 0.0);
+        // The likelihood ratio in 50 digits, by Python's decimal and math.erfc.
+        check(1_000_500.0, 1.0, 0.782_572_907_699_028_2);
+        check(1_001_500.0, 1.0, 0.400_543_221_936_021_3);
+        check(998_000.0, 1.0, 0.256_258_144_369_516_9);
+        check(1_005_000.0, 1.0, 0.002_386_442_962_989_816_7);
+    }
+
+    #[test]
     fn what_could_have_been_found_is_said() {
         // exp((norm.isf(0.005 / 10) + norm.isf(0.2)) * sqrt(2 / 100)) - 1
-        near(counts((100.0, 1.0), (100.0, 1.0)).detectable(0.001).unwrap(), 0.793_867_618_011_016_9);
-        assert_eq!(counts((0.0, 1.0), (100.0, 1.0)).detectable(0.01), None);
+        near(counts((100.0, 1.0), (100.0, 1.0)).detectable(0.001, 0.0).unwrap(), 0.793_867_618_011_016_9);
+        assert_eq!(counts((0.0, 1.0), (100.0, 1.0)).detectable(0.01, 0.0), None);
     }
 
     #[test]
@@ -246,7 +279,7 @@ mod tests {
         let exact = |base, canary| {
             let sums = [base, canary].map(|amount| Sum { amount, exposure: 3.0, scale: 0.0 });
             let contrast = Contrast::new(sums, f64::INFINITY);
-            (contrast.p_value(), contrast.interval(0.05), contrast.detectable(0.01))
+            (contrast.p_value(0.0), contrast.interval(0.05), contrast.detectable(0.01, 0.0))
         };
         assert_eq!(exact(30.0, 30.0), (1.0, (0.0, Some(0.0)), Some(0.0)));
         let (p_value, (lower, upper), _) = exact(30.0, 33.0);
@@ -263,7 +296,7 @@ mod tests {
         ];
         let contrast = Contrast::new(sums, f64::INFINITY);
         let z = 1e8 / (1e6 * 1e9_f64).sqrt();
-        let p_value = contrast.p_value();
+        let p_value = contrast.p_value(0.0);
         assert!(
             p_value < 2.0 * tail(z * 0.9, f64::INFINITY) && p_value > 2.0 * tail(z * 1.1, f64::INFINITY),
             "{p_value}"
@@ -274,7 +307,7 @@ mod tests {
     fn a_large_scale_is_few_events() {
         let scaled = |scale: f64| {
             let sums = [50.0, 80.0].map(|amount| Sum { amount: amount * scale, exposure: 1.0, scale });
-            Contrast::new(sums, f64::INFINITY).p_value()
+            Contrast::new(sums, f64::INFINITY).p_value(0.0)
         };
         near(scaled(65_536.0), scaled(1.0));
     }

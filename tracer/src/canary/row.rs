@@ -1,7 +1,7 @@
 //! One quantity on both sides: costs, and the change with its test.
 
 use super::comparison::{Change, Cost, Quantity, Row};
-use super::rate::{Contrast, Sum};
+use super::rate::{Contrast, LEAST_CHANGE, Sum};
 use super::variation::{Pair, SiteVariance, Units};
 
 /// A row before all tests are known.
@@ -33,7 +33,7 @@ impl Tested {
             costs: [cost(base, sums[0]), cost(canary, sums[1])],
             contrast,
             counts: is_large && contrast.is_some(),
-            p_value: contrast.map_or(1.0, |contrast| contrast.p_value()),
+            p_value: contrast.map_or(1.0, |contrast| contrast.p_value(LEAST_CHANGE)),
         }
     }
 
@@ -48,7 +48,7 @@ impl Tested {
                 p_value: self.p_value,
                 adjusted_p_value,
                 is_significant: adjusted_p_value <= error,
-                detectable: contrast.detectable(error / tests.max(1) as f64),
+                detectable: contrast.detectable(error / tests.max(1) as f64, LEAST_CHANGE),
             }
         });
         Row { quantity: self.quantity, base: self.costs[0], canary: self.costs[1], change }

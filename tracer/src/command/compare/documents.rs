@@ -90,7 +90,6 @@ fn filter(settings: &Settings, units: &mut [Unit]) {
         return;
     }
     for unit in units {
-        unit.sites.retain(|site| filter.wants(&site.frames));
-        (unit.exact, unit.inuse_bytes) = (None, None);
+        unit.retain_sites(|site| filter.wants(&site.frames));
     }
 }

@@ -102,6 +102,10 @@ fn only_the_sites_that_are_wanted_are_compared() {
     assert_eq!((alone["sites"].as_array().map(Vec::len), code), (Some(1), Some(3)));
     let total = alone["totals"][0]["change"]["ratio"].as_f64().expect("it allocates");
     assert!((total - 0.5).abs() < 0.02, "{total}");
+    let inuse =
+        alone["totals"].as_array().and_then(|rows| rows.iter().find(|row| row["quantity"] == "inuse_bytes"));
+    let kept = inuse.and_then(|row| row["change"]["ratio"].as_f64()).expect("it keeps");
+    assert!((kept - 0.5).abs() < 0.05, "{kept}");
     let (without, code) = document(&pair.base(), &pair.canary(), &["--exclude", &planted]);
     assert_eq!((&without["decision"]["verdict"], code), (&"same".into(), Some(0)), "{}", without["decision"]);
 }

@@ -117,10 +117,11 @@ impl GoHeap {
         self.is_probed = true;
     }
 
-    /// Whether the program takes samples of its allocations.
+    /// Whether the program takes samples of its allocations. One that has not begun yet may still set its rate.
     pub(super) fn has_profile(&mut self) -> bool {
-        let profile = self.runtime.as_mut().map(Runtime::profile);
-        !matches!(profile, Some(Err(Unread::Missing(_))))
+        let Some(runtime) = &mut self.runtime else { return true };
+        let has_begun = runtime.totals().is_ok_and(|totals| totals.alloc_objects > 0);
+        !has_begun || !matches!(runtime.profile(), Err(Unread::Missing(_)))
     }
 
     /// Its version of Go, and the file that brings it.
