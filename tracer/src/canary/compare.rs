@@ -7,17 +7,14 @@ use super::exposure::{self, Observed};
 use super::family::holm;
 use super::identity::{Chains, Names};
 use super::matching::{self, Group};
+use super::mean_size::mean_size;
 use super::naming;
 use super::pairs::{self, Cells, Sides};
 use super::row::Tested;
+use super::unit::{FEWEST_SAMPLES, FEWEST_UNITS};
 use super::variation::{self, Pair, Variation};
 use super::{CannotCompare, Options, Side, notes, refusal};
 use crate::frame::Frames;
-
-/// Fewer units of a side say nothing of how units differ.
-const FEWEST_UNITS: usize = 3;
-/// Fewer samples of both sides say nothing of a site.
-const FEWEST_SAMPLES: u64 = 10;
 
 /// Compares two sides.
 ///
@@ -203,6 +200,7 @@ impl Subject<'_> {
             evidence,
             decision,
             totals,
+            mean_size: mean_size(pairs::total_sizes(self.sides)),
             sites,
             rest,
             notes: Vec::new(),
@@ -218,8 +216,7 @@ impl Subject<'_> {
         SiteChange {
             name: naming::name(&site.frames, self.options.telling),
             matched: site.kind,
-            mean_size_bytes: sums
-                .map(|cell| (cell.objects.value > 0.0).then(|| cell.bytes.value / cell.objects.value)),
+            mean_size: mean_size(site.cells.sizes(self.sides)),
             share: part(ours),
             weight: part(theirs - ours).unwrap_or(0.0),
             samples: sums.map(|cell| cell.samples),

@@ -26,6 +26,8 @@ pub struct Comparison {
     pub decision: Decision,
     /// One row per quantity, over all call sites: bytes, objects, in use. What either side does not know is left out.
     pub totals: Vec<Row>,
+    /// Mean size of all objects.
+    pub mean_size: MeanSize,
     /// Call sites, those that explain the verdict first: by the weight of their change in the total, largest first.
     pub sites: Vec<SiteChange>,
     /// Call sites that were too small to be tested one by one, as one.
@@ -199,6 +201,17 @@ pub struct Change {
     pub detectable: Option<f64>,
 }
 
+/// Mean size of an object on both sides. It follows from bytes and objects, which are tested; it is not tested itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MeanSize {
+    /// Base and canary, in bytes; `None` without objects.
+    pub bytes: [Option<f64>; 2],
+    /// The relative change; `None` where a side has no objects.
+    pub ratio: Option<f64>,
+    /// Contains that change with 95 %; `None` where a side has fewer than three units or ten samples.
+    pub interval_95: Option<[f64; 2]>,
+}
+
 /// A call site on both sides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SiteChange {
@@ -208,8 +221,8 @@ pub struct SiteChange {
     pub matched: MatchKind,
     /// Its quantities, in the order of [`Quantity`].
     pub rows: Vec<Row>,
-    /// Mean size of an object in bytes: base, canary; `None` without objects.
-    pub mean_size_bytes: [Option<f64>; 2],
+    /// Mean size of its objects.
+    pub mean_size: MeanSize,
     /// Its part of the base's bytes; `None` where the base has none at all.
     pub share: Option<f64>,
     /// How much its change in bytes has moved the total of the base: 0.01 is 1 % of the total.

@@ -13,6 +13,7 @@ mod family;
 mod identity;
 mod inlining;
 mod matching;
+mod mean_size;
 mod naming;
 mod notes;
 mod pairs;
@@ -25,8 +26,8 @@ mod variation;
 
 pub use compare::compare;
 pub use comparison::{
-    Change, Comparison, Cost, Decision, Evidence, MatchKind, Per, Quantity, Release, Row, SCHEMA, SiteChange,
-    Verdict,
+    Change, Comparison, Cost, Decision, Evidence, MatchKind, MeanSize, Per, Quantity, Release, Row, SCHEMA,
+    SiteChange, Verdict,
 };
 pub use unit::{CannotCompare, Options, Side, Unit};
 

@@ -62,7 +62,7 @@ mod tests {
                     name: name(&frames, telling),
                     matched: MatchKind::Same,
                     rows: Vec::new(),
-                    mean_size_bytes: [None; 2],
+                    mean_size: crate::canary::MeanSize::default(),
                     share: None,
                     weight: 0.0,
                     samples: [0; 2],

@@ -4,6 +4,7 @@ use super::Quantity;
 use super::amount::{Amount, Cell, excess};
 use super::exposure::Observed;
 use super::matching::Group;
+use super::mean_size::Sizes;
 use super::variation::{Pair, SiteVariance, Units};
 
 /// Both sides, windows of one process added up.
@@ -44,6 +45,20 @@ impl Cells {
             cells.iter().for_each(|cell| sum += *cell);
             sum
         })
+    }
+
+    /// Bytes and objects of every unit.
+    pub(super) fn sizes(&self, sides: &Sides) -> [Sizes; 2] {
+        let side = |cells: &[Cell], units: &[Observed]| Sizes {
+            bytes: cells.iter().map(|cell| cell.bytes.value).collect(),
+            objects: cells.iter().map(|cell| cell.objects.value).collect(),
+            samples: units
+                .iter()
+                .any(|unit| unit.sample_bytes > 1)
+                .then(|| cells.iter().fold(0, |sum: u64, cell| sum.saturating_add(cell.samples))),
+        };
+        let ([base, canary], [base_units, canary_units]) = (&self.0, sides);
+        [side(base, base_units), side(canary, canary_units)]
     }
 
     /// One quantity of it.
@@ -98,6 +113,22 @@ pub(super) fn total(quantity: Quantity, sides: &Sides) -> Pair {
                 .map(|amount| if amount.value > 0.0 { amount.variance / amount.value } else { 0.0 })
                 .collect(),
             call: 1.0,
+        }
+    })
+}
+
+/// Bytes and objects of all sites, of every unit.
+pub(super) fn total_sizes(sides: &Sides) -> [Sizes; 2] {
+    sides.each_ref().map(|units| {
+        let all = |quantity| units.iter().map(|unit| total_of(unit, quantity).value).collect();
+        let samples = || units.iter().flat_map(|unit| unit.cells.values()).map(|cell| cell.samples);
+        Sizes {
+            bytes: all(Quantity::AllocBytes),
+            objects: all(Quantity::AllocObjects),
+            samples: units
+                .iter()
+                .any(|unit| unit.exact.is_none())
+                .then(|| samples().fold(0, u64::saturating_add)),
         }
     })
 }

@@ -8,6 +8,11 @@ use crate::model::snapshot::CallSite;
 
 use super::Per;
 
+/// Fewer units of a side say nothing of how units differ.
+pub(super) const FEWEST_UNITS: usize = 3;
+/// Fewer samples say nothing of a site.
+pub(super) const FEWEST_SAMPLES: u64 = 10;
+
 /// A side.
 #[derive(Clone, Debug, Default)]
 pub struct Side {

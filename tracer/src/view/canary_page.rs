@@ -4,8 +4,9 @@
 use std::io::{self, Write};
 
 use super::canaries::{Canaries, ServiceCanary};
+use super::comparison::words;
 use super::page::{Escaped, STYLE};
-use crate::canary::{Change, Comparison, Quantity, Release, Row, SiteChange, Verdict};
+use crate::canary::{Change, Comparison, Quantity, Release, SiteChange, Verdict};
 use crate::units::{Bytes, Count};
 
 /// Call sites of a service that are shown: those of most weight. The JSON has all.
@@ -59,7 +60,7 @@ fn of_service(one: &ServiceCanary, out: &mut dyn Write) -> io::Result<()> {
         comparison.per,
         one.at
     )?;
-    totals(&comparison.totals, out)?;
+    totals(comparison, out)?;
     sites(&comparison.sites, out)
 }
 
@@ -80,7 +81,8 @@ fn release(release: &Release) -> String {
     format!("{} processes, {:.0} s together", release.units, release.unit_seconds)
 }
 
-fn totals(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
+fn totals(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+    let rows = &comparison.totals;
     if rows.is_empty() {
         return Ok(());
     }
@@ -102,7 +104,14 @@ fn totals(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
             row.change.map_or_else(dash, |change| percent(change.detectable)),
         )?;
     }
-    writeln!(out, "</table></div>")
+    let size = &comparison.mean_size;
+    let [base, canary] = size.bytes.map(words::mean_size_of);
+    let (change, interval) = words::mean_size_change(size);
+    writeln!(
+        out,
+        "<tr><td class=\"t\">mean size</td><td>{base}</td><td>{canary}</td><td>{change}</td><td>{interval}</td>\
+         <td></td></tr></table></div>"
+    )
 }
 
 fn sites(sites: &[SiteChange], out: &mut dyn Write) -> io::Result<()> {

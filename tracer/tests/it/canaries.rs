@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tracer::canary::{
-    Change, Comparison, Cost, Decision, Evidence, Per, Quantity, Release, Row, SCHEMA, Verdict,
+    Change, Comparison, Cost, Decision, Evidence, MeanSize, Per, Quantity, Release, Row, SCHEMA, Verdict,
 };
 use tracer::view::canaries::{Canaries, ServiceCanary, ServiceName};
 
@@ -61,6 +61,7 @@ fn comparison(units: u32, decision: Decision, totals: Vec<Row>) -> Comparison {
         },
         decision,
         totals,
+        mean_size: MeanSize::default(),
         sites: Vec::new(),
         rest: None,
         notes: Vec::new(),

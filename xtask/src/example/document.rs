@@ -70,8 +70,8 @@ pub(super) struct Estimate {
 }
 
 impl Tracing {
-    /// Attaches for so long.
-    pub(super) fn start(pid: u32, duration: Duration, folder: &Path) -> Result<Self> {
+    /// Attaches for so long, with further options of `attach`.
+    pub(super) fn start(pid: u32, duration: Duration, options: &[&str], folder: &Path) -> Result<Self> {
         let (document, messages) = (folder.join("tracer.json"), folder.join("tracer.stderr"));
         let create =
             |path: &Path| File::create(path).with_context(|| format!("failed to create {}", path.display()));
@@ -79,14 +79,15 @@ impl Tracing {
         tracer
             .args(["attach", "--pid", &pid.to_string(), "--duration", &format!("{}s", duration.as_secs())])
             .args(["--format", "json"])
+            .args(options)
             .stdout(Stdio::from(create(&document)?))
             .stderr(Stdio::from(create(&messages)?));
         let running = Running::start(&mut tracer)?;
         Ok(Self { running, document, messages, limit: duration + SLACK })
     }
 
-    /// Waits for its end.
-    pub(super) fn end(mut self) -> Result<Document> {
+    /// Waits for its end; what it has written.
+    pub(super) fn end(mut self) -> Result<String> {
         let status = self.running.wait(self.limit)?;
         let read = |path: &Path| {
             fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))
@@ -98,8 +99,7 @@ impl Tracing {
         for line in messages.lines() {
             say(&format!("tracer says: {line}"));
         }
-        Document::parse(&read(&self.document)?)
-            .with_context(|| format!("{} does not tell what the table needs", self.document.display()))
+        read(&self.document)
     }
 }
 
@@ -116,15 +116,12 @@ impl Document {
             |of: &Value, name: &str| of[name].as_u64().with_context(|| format!("there is no number {name}"));
         let number =
             |of: &Value, name: &str| of[name].as_f64().with_context(|| format!("there is no number {name}"));
-        let seconds = number(&value, "attached_seconds")?;
-        let started = value["started_at"].as_str().context("there is no started_at")?;
-        let started: jiff::Timestamp = started.parse().context("started_at is no time")?;
-        let from_ns = i64::try_from(started.as_nanosecond())?;
+        let Span { from_ns, to_ns, seconds } = span_of(&value)?;
         let gc = target.get("gc").filter(|gc| !gc.is_null()).context("the target has no gc")?;
         let sites = value["sites"].as_array().context("it has no sites")?;
         Ok(Self {
             from_ns,
-            to_ns: from_ns.saturating_add((seconds * 1e9) as i64),
+            to_ns,
             seconds,
             sample_bytes: whole(go, "sample_bytes")?,
             alloc_objects: whole(&go["totals"], "alloc_objects")?,
@@ -140,6 +137,30 @@ impl Document {
             top_by_bytes: top(sites, "alloc_bytes"),
         })
     }
+}
+
+/// When it was counted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Span {
+    /// Since 1970.
+    pub(super) from_ns: i64,
+    pub(super) to_ns: i64,
+    seconds: f64,
+}
+
+impl Span {
+    /// Of a document, whatever else is in it.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        span_of(&serde_json::from_str(text).context("it is no JSON")?)
+    }
+}
+
+fn span_of(document: &Value) -> Result<Span> {
+    let seconds = document["attached_seconds"].as_f64().context("there is no number attached_seconds")?;
+    let started = document["started_at"].as_str().context("there is no started_at")?;
+    let started: jiff::Timestamp = started.parse().context("started_at is no time")?;
+    let from_ns = i64::try_from(started.as_nanosecond())?;
+    Ok(Span { from_ns, to_ns: from_ns.saturating_add((seconds * 1e9) as i64), seconds })
 }
 
 fn functions(site: &Value) -> impl Iterator<Item = &str> {

@@ -8,6 +8,7 @@ use super::{
     options::Options,
     storm::{BASELINE, Measured, Report},
     tables,
+    throughput::Pairs,
 };
 
 /// Of our totals from Go's own.
@@ -124,7 +125,8 @@ fn of_one(report: &Report, options: &Options) -> String {
         Collections and latencies at that rate. hey sends on 16 connections in step and waits for each answer: its P99 has \
         0.1 ms, and leaves out what would have been sent meanwhile. Go's CPU share is since Go 1.20.\n\n{gc}\n\n\
         As much as goes, by wrk on 16 connections, which has no rate (that is why P99 is not taken from it): requests/s \
-        with tracer (heap profile and counters read from memory, no probe) and without, in turns, each pair in the other \
+        with tracer (heap profile and counters read from memory, no probe on an allocation; \
+        \"by probes\": `--go probes --sample-bytes 512KiB`) and without, in turns, each pair in the other \
         order than the one before, and the service's CPU time per request; the mean ratios of the pairs with their 95 % \
         intervals (Student's t over the logarithms).\n\n{throughput}\n\n\
         {verdict}\n\n\
@@ -159,13 +161,16 @@ fn verdict(report: &Report) -> String {
         };
         Some(format!("{words} (ratio {low:.3} to {high:.3}, {} pairs)", ratio.pairs))
     };
-    let text = |pairs| seen(pairs).unwrap_or_else(|| "the pairs have no interval".to_owned());
-    let pairs = &baseline.throughput;
-    format!(
-        "Baseline, requests/s: {}; CPU time per request: {}.",
-        text(&pairs.rates),
-        text(&pairs.cpu_seconds)
-    )
+    let text = |pairs: &[(f64, f64)]| seen(pairs).unwrap_or_else(|| "the pairs have no interval".to_owned());
+    let said = |how: &str, pairs: &Pairs| {
+        format!(
+            "{how}, requests/s: {}; CPU time per request: {}.",
+            text(&pairs.rates),
+            text(&pairs.cpu_seconds)
+        )
+    };
+    let probed = baseline.probed.as_ref().map(|pairs| said("By probes on Go's allocator", pairs));
+    [said("Baseline", &baseline.throughput)].into_iter().chain(probed).collect::<Vec<_>>().join("\n\n")
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{
     options::Options,
     service::Service,
     stats::Window,
-    throughput::{self, Pairs},
+    throughput::{self, BY_PROBES, BY_RUNTIME, Pairs},
 };
 use crate::process::say;
 
@@ -50,6 +50,8 @@ pub(super) struct Measured {
     pub(super) p99: (Option<f64>, Option<f64>),
     /// With tracer and without, as much as goes.
     pub(super) throughput: Pairs,
+    /// The same, tracer with probes on Go's allocator; of the baseline.
+    pub(super) probed: Option<Pairs>,
     pub(super) advice: Vec<Advice>,
 }
 
@@ -98,19 +100,22 @@ fn measured(
     let from_ns = now_ns();
     thread::sleep(window);
     let to_ns = now_ns();
-    let ours = Tracing::start(service.pid(), window, folder)?.end()?;
+    let ours = Tracing::start(service.pid(), window, BY_RUNTIME, folder)?.end()?;
+    let ours = Document::parse(&ours).context("tracer's document does not tell what the table needs")?;
     let advice = advice::on(service.pid(), window)?;
     thread::sleep(SETTLING);
     let answers = hey.end()?;
     let gos = watch.end()?.window(ours.from_ns, ours.to_ns)?;
     let pairs = if name == BASELINE { options.pairs } else { options.further_pairs };
+    let pairs_of = |how| throughput::pairs(service, pairs, options.run, how, folder);
     Ok(Measured {
         name,
         p99: (answers.quantile(0.99, ours.from_ns, ours.to_ns), answers.quantile(0.99, from_ns, to_ns)),
         gos,
         ours,
         bench: *bench.get(name).context("the benchmark does not have it")?,
-        throughput: throughput::pairs(service, pairs, options.run, folder)?,
+        throughput: pairs_of(BY_RUNTIME)?,
+        probed: (name == BASELINE).then(|| pairs_of(BY_PROBES)).transpose()?,
         advice,
     })
 }

@@ -7,6 +7,7 @@ use super::{
     interval::paired_ratio,
     report::{Check, deviation, hot_errors},
     storm::{BASELINE, Measured, Report},
+    throughput::Pairs,
 };
 
 const UNKNOWN: &str = "–";
@@ -111,16 +112,21 @@ pub(super) fn throughput(report: &Report) -> String {
     ];
     table(
         &header,
-        report.variants.iter().map(|measured| {
-            let mut row = vec![measured.name.to_owned()];
-            row.extend(paired(&measured.throughput.rates, |rate| format!("{rate:.0}/s")));
-            row.extend(paired(&measured.throughput.cpu_seconds, |seconds| {
-                format!("{:.2} µs", 1e6 * seconds)
-            }));
-            row.push(measured.throughput.rates.len().to_string());
-            row
+        report.variants.iter().flat_map(|measured| {
+            let probed =
+                measured.probed.as_ref().map(|pairs| (format!("{}, by probes", measured.name), pairs));
+            let rows = [(measured.name.to_owned(), &measured.throughput)].into_iter().chain(probed);
+            rows.map(|(name, pairs)| with_and_without(name, pairs))
         }),
     )
+}
+
+fn with_and_without(name: String, pairs: &Pairs) -> Vec<String> {
+    let mut row = vec![name];
+    row.extend(paired(&pairs.rates, |rate| format!("{rate:.0}/s")));
+    row.extend(paired(&pairs.cpu_seconds, |seconds| format!("{:.2} µs", 1e6 * seconds)));
+    row.push(pairs.rates.len().to_string());
+    row
 }
 
 /// Both means, the ratio and its interval.

@@ -5,7 +5,7 @@ use std::{path::Path, thread, time::Duration};
 use anyhow::{Result, bail};
 
 use super::{
-    document::Tracing,
+    document::{Span, Tracing},
     load::{now_ns, saturate},
     service::Service,
 };
@@ -30,16 +30,27 @@ struct Run {
     cpu_seconds: f64,
 }
 
+/// tracer as it is.
+pub(super) const BY_RUNTIME: &[&str] = &[];
+/// With probes on Go's allocator, as for a program that takes no samples.
+pub(super) const BY_PROBES: &[&str] = &["--go", "probes", "--sample-bytes", "512KiB"];
+
 /// Runs in pairs: with tracer, and without. Which of the two comes first alternates, so that what drifts, drifts for both.
-pub(super) fn pairs(service: &Service, count: usize, run: Duration, folder: &Path) -> Result<Pairs> {
+pub(super) fn pairs(
+    service: &Service,
+    count: usize,
+    run: Duration,
+    options: &[&str],
+    folder: &Path,
+) -> Result<Pairs> {
     let mut pairs = Pairs::default();
     for number in 0..count {
         let (with, without) = if number % 2 == 0 {
-            let with = traced(service, run, folder)?;
+            let with = traced(service, run, options, folder)?;
             (with, untraced(service, run)?)
         } else {
             let without = untraced(service, run)?;
-            (traced(service, run, folder)?, without)
+            (traced(service, run, options, folder)?, without)
         };
         say(&format!(
             "pair {} of {count}: {:.0} requests/s with tracer, {:.0} without",
@@ -68,13 +79,13 @@ fn untraced(service: &Service, run: Duration) -> Result<Run> {
     Ok(run)
 }
 
-fn traced(service: &Service, run: Duration, folder: &Path) -> Result<Run> {
-    let tracing = Tracing::start(service.pid(), MARGIN + run + MARGIN, folder)?;
+fn traced(service: &Service, run: Duration, options: &[&str], folder: &Path) -> Result<Run> {
+    let tracing = Tracing::start(service.pid(), MARGIN + run + MARGIN, options, folder)?;
     thread::sleep(MARGIN);
     let from_ns = now_ns();
     let run = loaded(service, run)?;
     let to_ns = now_ns();
-    let document = tracing.end()?;
+    let document = Span::parse(&tracing.end()?)?;
     if document.from_ns > from_ns || document.to_ns < to_ns {
         bail!(
             "tracer was not attached during the whole run: it began {:.1} s before and ended {:.1} s after; is the machine \

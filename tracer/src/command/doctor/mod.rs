@@ -3,6 +3,7 @@
 mod bindings;
 mod machine;
 mod process;
+mod runtime;
 
 use std::fmt::Write as _;
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::bindings::{self, Binding};
+use super::runtime::{self, Runtime};
 use crate::command::Failure;
-use crate::command::session::go::{self, GoHeap};
 use crate::command::session::image;
 use crate::command::session::planned::{Outcome, PlanCache};
 use crate::elf::{Image, Table};
@@ -33,7 +33,7 @@ pub(super) struct Evidence {
     bindings: Vec<Binding>,
     /// The allocators that would be traced, and their probes.
     allocators: Vec<snapshot::Allocator>,
-    /// The runtime whose own numbers would be read, without a probe.
+    /// The runtime whose own numbers would be read.
     runtime: Option<Runtime>,
     /// Debug files that were used, or were not and why.
     notes: Vec<String>,
@@ -51,16 +51,6 @@ struct Object {
     found: String,
     /// Nothing to do with allocation.
     is_dull: bool,
-}
-
-/// A runtime that tells what it allocates.
-#[derive(Debug, Serialize)]
-struct Runtime {
-    name: String,
-    version: Option<String>,
-    object: String,
-    /// What of it cannot be read, and why.
-    missing: Vec<String>,
 }
 
 /// Looks at a process as `attach` would.
@@ -92,13 +82,12 @@ pub(super) fn examine(pid: u32) -> Result<Evidence, Failure> {
         let (found, is_dull) = evidence.look_at(file, plans.of(file, &choice, Mode::Live, pid), kind);
         evidence.objects.push(Object { path: file.path.clone(), found, is_dull });
     }
-    let go = go::find(pid, &mappings, &evidence.exe, &choice, &mut go::Programs::default());
-    let beside = image::prepare(&mappings, &choice, Mode::Live, pid, &mut plans)
-        .and_then(|found| go::beside(&found, go, pid, &choice));
-    match beside {
-        Ok((go, failure)) => {
-            evidence.skipped.extend(failure);
-            evidence.runtime = go.as_ref().map(Runtime::of);
+    let found = image::prepare(&mappings, &choice, Mode::Live, pid, &mut plans);
+    match runtime::examine(pid, &evidence.exe, &mappings, &choice, kind, found) {
+        Ok(go) => {
+            evidence.runtime = go.runtime;
+            evidence.allocators.extend(go.allocators);
+            evidence.skipped.extend(go.skipped);
         }
         Err(failure) => evidence.refusal = Some(failure.to_string()),
     }
@@ -120,30 +109,6 @@ fn bindings_of(pid: u32, mappings: &Mappings, files: &[Arc<MappedFile>]) -> Vec<
     let images: Vec<_> = files.iter().filter_map(|file| Some((file, open(file)?))).collect();
     let images: Vec<_> = images.iter().map(|(file, image)| (&***file, image)).collect();
     bindings::read(pid, mappings, &images)
-}
-
-impl Runtime {
-    fn of(go: &GoHeap) -> Self {
-        let (version, object) = go.describe();
-        Self {
-            name: go::NAME.to_owned(),
-            version: version.map(str::to_owned),
-            object: object.to_owned(),
-            missing: go.missing(),
-        }
-    }
-
-    /// For people.
-    fn text(&self) -> String {
-        let version = self.version.as_deref().unwrap_or(go::UNKNOWN);
-        let what = "as its runtime counts and samples it: no probes";
-        let mut text = format!("  {}: the heap of {version}, {what}\n", self.object);
-        for missing in &self.missing {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "    {missing}");
-        }
-        text
-    }
 }
 
 impl Evidence {

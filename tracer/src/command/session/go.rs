@@ -17,8 +17,8 @@ use crate::target::mappings::{MappedFile, Mappings};
 use crate::target::per_file::PerFile;
 pub(super) use heap::Calls;
 pub(crate) use heap::GoHeap;
-pub(super) use probes::{Probes, Wanted, probes};
-pub(super) use stops::Stops;
+pub(crate) use probes::{Probes, Wanted, probes};
+pub(crate) use stops::Stops;
 
 /// Its name, as `--allocator` takes it.
 pub(crate) const NAME: &str = "go";

@@ -52,7 +52,10 @@ fn totals(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
             words::detectable(row)
         )?;
     }
-    writeln!(out)
+    let size = &comparison.mean_size;
+    let [base, canary] = size.bytes.map(words::mean_size_of);
+    let (change, interval) = words::mean_size_change(size);
+    writeln!(out, "| mean size | {base} | {canary} | {change} | {interval} | |\n")
 }
 
 /// What is significant is bold, and says which way.
@@ -90,7 +93,7 @@ fn sites(
             words::weight(site),
             cell(Quantity::AllocObjects, estimate),
             cell(Quantity::InuseBytes, estimate),
-            words::mean_size(site.mean_size_bytes),
+            words::mean_size(&site.mean_size),
             words::matched(site.matched)
         )?;
     }

@@ -106,7 +106,19 @@ fn totals(comparison: &Comparison, ink: Ink) -> Vec<String> {
             words::mark(row).to_owned(),
         ]
     };
-    let rows: Vec<Vec<String>> = comparison.totals.iter().map(row).collect();
+    let mut rows: Vec<Vec<String>> = comparison.totals.iter().map(row).collect();
+    let size = &comparison.mean_size;
+    let [base, canary] = size.bytes.map(words::mean_size_of);
+    let (change, interval) = words::mean_size_change(size);
+    rows.push(vec![
+        "mean size of an object".to_owned(),
+        base,
+        canary,
+        change,
+        interval,
+        String::new(),
+        String::new(),
+    ]);
     let mut lines = grid(&header, &rows, true);
     if let Some(first) = lines.first_mut() {
         *first = ink.faint(first);
@@ -177,7 +189,7 @@ fn cells(site: &SiteChange) -> Vec<String> {
         amount(|row| row.canary.amount),
         estimate(Quantity::AllocObjects),
         estimate(Quantity::InuseBytes),
-        words::mean_size(site.mean_size_bytes),
+        words::mean_size(&site.mean_size),
         words::matched(site.matched).to_owned(),
     ]
 }

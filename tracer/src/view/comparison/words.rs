@@ -1,6 +1,8 @@
 //! Numbers of a comparison as a reader would say them.
 
-use crate::canary::{Change, Comparison, Cost, MatchKind, Per, Quantity, Release, Row, SiteChange, Verdict};
+use crate::canary::{
+    Change, Comparison, Cost, MatchKind, MeanSize, Per, Quantity, Release, Row, SiteChange, Verdict,
+};
 use crate::units::{Bytes, Count};
 use crate::view::frame;
 
@@ -263,14 +265,36 @@ pub fn row(site: &SiteChange, quantity: Quantity) -> Option<&Row> {
 
 /// `64 B`, or `64 B → 96 B` where an object's mean size has changed.
 #[must_use]
-pub fn mean_size([base, canary]: [Option<f64>; 2]) -> String {
-    let one = |bytes: f64| Bytes(bytes.round().max(0.0) as u64).to_string();
-    match (base.map(one), canary.map(one)) {
-        (Some(base), Some(canary)) if base == canary => base,
-        (Some(base), Some(canary)) => format!("{base} → {canary}"),
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => "-".to_owned(),
+pub fn mean_size(size: &MeanSize) -> String {
+    match size.bytes.map(|bytes| bytes.map(size_of)) {
+        [Some(base), Some(canary)] if base == canary => base,
+        [Some(base), Some(canary)] => format!("{base} → {canary}"),
+        [Some(one), None] | [None, Some(one)] => one,
+        [None, None] => "-".to_owned(),
     }
+}
+
+/// Of the base or of the canary.
+#[must_use]
+pub fn mean_size_of(size: Option<f64>) -> String {
+    size.map_or_else(|| "-".to_owned(), size_of)
+}
+
+fn size_of(bytes: f64) -> String {
+    Bytes(bytes.round().max(0.0) as u64).to_string()
+}
+
+/// How far the mean size has changed, and its interval.
+#[must_use]
+pub fn mean_size_change(size: &MeanSize) -> (String, String) {
+    let estimate = size.ratio.map_or_else(|| "-".to_owned(), change);
+    let interval = match (size.ratio, size.interval_95) {
+        (None, _) => "-".to_owned(),
+        (Some(_), None) => "not known".to_owned(),
+        (Some(_), Some([lower, upper])) if lower.to_bits() == upper.to_bits() => "exact".to_owned(),
+        (Some(_), Some([lower, upper])) => format!("{} to {}", change(lower), change(upper)),
+    };
+    (estimate, interval)
 }
 
 /// How far a site has moved the total; nothing where it has not.

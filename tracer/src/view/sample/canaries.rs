@@ -1,8 +1,8 @@
 //! Comparisons of two releases, for the tests of views.
 
 use crate::canary::{
-    Change, Comparison, Cost, Decision, Evidence, MatchKind, Per, Quantity, Release, Row, SCHEMA, SiteChange,
-    Verdict,
+    Change, Comparison, Cost, Decision, Evidence, MatchKind, MeanSize, Per, Quantity, Release, Row, SCHEMA,
+    SiteChange, Verdict,
 };
 
 /// A canary that allocates a fifth more bytes, most of it in a call site that is new.
@@ -16,7 +16,7 @@ pub(crate) fn worse(text: &str) -> Comparison {
         name: text.to_owned(),
         matched: MatchKind::New,
         rows: vec![row(Quantity::AllocBytes, [0.0, 1843.0], Some(Change { is_significant: true, ..fresh }))],
-        mean_size_bytes: [None, Some(64.0)],
+        mean_size: MeanSize { bytes: [None, Some(64.0)], ..MeanSize::default() },
         share: None,
         weight: 0.18,
         samples: [0, 400],
@@ -58,6 +58,7 @@ fn comparison(units: u32, decision: Decision) -> Comparison {
         },
         decision,
         totals: Vec::new(),
+        mean_size: MeanSize::default(),
         sites: Vec::new(),
         rest: None,
         notes: Vec::new(),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::canary::{
-    Change, Comparison, Cost, Decision, Evidence, MatchKind, Per, Quantity, Release, Row, SCHEMA, SiteChange,
-    Verdict,
+    Change, Comparison, Cost, Decision, Evidence, MatchKind, MeanSize, Per, Quantity, Release, Row, SCHEMA,
+    SiteChange, Verdict,
 };
 use crate::frame::Frame;
 
@@ -45,6 +45,11 @@ pub(crate) fn worse() -> Comparison {
             row(Quantity::AllocObjects, [5620.0, 6341.0], true),
             row(Quantity::InuseBytes, [9_000_000.0, 9_100_000.0], false),
         ],
+        mean_size: MeanSize {
+            bytes: [Some(100.0), Some(104.0)],
+            ratio: Some(0.04),
+            interval_95: Some([0.031, 0.049]),
+        },
         sites,
         rest: Some(SiteChange {
             frames: Arc::default(),
@@ -64,6 +69,7 @@ pub(crate) fn undecided() -> Comparison {
     };
     (comparison.evidence.sampling_error_only, comparison.evidence.unit_variation) = (true, None);
     (comparison.base.units, comparison.canary.units) = (1, 1);
+    comparison.mean_size.interval_95 = None;
     (comparison.sites, comparison.rest) = (Vec::new(), None);
     comparison.totals.truncate(2);
     for row in &mut comparison.totals {
@@ -121,7 +127,11 @@ fn site(name: &str, matched: MatchKind, bytes: [f64; 2], explains: bool) -> Site
             row(Quantity::AllocObjects, bytes.map(|bytes| bytes / 100.0), explains),
             row(Quantity::InuseBytes, bytes.map(|bytes| bytes * 4.0), false),
         ],
-        mean_size_bytes: bytes.map(|bytes| (bytes > 0.0).then_some(100.0)),
+        mean_size: MeanSize {
+            bytes: bytes.map(|bytes| (bytes > 0.0).then_some(100.0)),
+            ratio: bytes.iter().all(|&bytes| bytes > 0.0).then_some(0.0),
+            interval_95: bytes.iter().all(|&bytes| bytes > 0.0).then_some([-0.004, 0.006]),
+        },
         share: Some(base / 562_000.0),
         weight: (canary - base) / 562_000.0,
         samples: bytes.map(|bytes| bytes as u64 / 500),

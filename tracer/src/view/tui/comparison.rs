@@ -125,7 +125,7 @@ impl<'a> ComparisonScreen<'a> {
         let reasons = self.reasons(area).len() as u16;
         let row = |y: u16, height: u16| Rect::new(area.x, y, area.width, height).intersection(area);
         let head = row(area.y, reasons + 2);
-        let totals = row(head.bottom(), self.comparison.totals.len() as u16 + 2);
+        let totals = row(head.bottom(), self.comparison.totals.len() as u16 + 3);
         let hints = row(area.bottom().saturating_sub(1), 1);
         let sites = row(totals.bottom(), hints.y.saturating_sub(totals.bottom()));
         Layout { head, totals, sites, hints }
@@ -170,6 +170,9 @@ impl<'a> ComparisonScreen<'a> {
         for (row, y) in self.comparison.totals.iter().zip(area.y + 1..) {
             list::total(row, self.comparison.per, theme, Rect { y, height: 1, ..area }, buffer);
         }
+        let y = area.y + 1 + self.comparison.totals.len() as u16;
+        let line = Rect { y, height: 1, ..area }.intersection(area);
+        list::mean_size(&self.comparison.mean_size, line, buffer);
     }
 }
 

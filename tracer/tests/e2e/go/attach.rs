@@ -332,21 +332,29 @@ fn what_was_read_last_stays_when_a_go_program_ends() {
     }
 }
 
-/// Check that `doctor` says what would be read.
+/// Check that `doctor` says what would be read, and what of a program that takes no samples would be probed.
 #[test]
 fn doctor_says_what_would_be_read_of_a_go_program() {
     let name = "doctor_says_what_would_be_read_of_a_go_program";
     if !kernel_or_skip(name) {
         return;
     }
-    for go in oldest_and_newest(name) {
-        let target = keeper(&go.build("keeper", Build::Stripped));
+    let check = |go: &Go, fixture: &str, expect: &str| {
+        let target = Target::start(&go.build(fixture, Build::Stripped), &[]);
         let output = tracer().args(["doctor", "--pid", &target.pid().to_string()]).output().expect("it runs");
-        let text = String::from_utf8_lossy(&output.stdout);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{text}");
-        let line =
-            text.lines().find(|line| line.contains("the heap of go1.")).unwrap_or_else(|| panic!("{text}"));
-        assert!(line.contains(&format!("go1.{}", go.minor)) && line.contains("no probes"), "{line}");
+        let heap = format!("the heap of go1.{}", go.minor);
+        let line = text.lines().find(|line| line.contains(&heap)).unwrap_or_else(|| panic!("{text}"));
+        assert!(line.contains(expect), "{line}");
+        assert!(text.contains("each stop of its world, by probes on runtime.gcStart, "), "{text}");
+        text
+    };
+    for go in oldest_and_newest(name) {
+        let sampled = check(&go, "keeper", "no probe on an allocation");
+        assert!(!sampled.contains("mallocgc"), "{sampled}");
+        let probed = check(&go, "allocates", "by probes on its allocator");
+        assert!(probed.contains("  mallocgc "), "{probed}");
     }
 }
 

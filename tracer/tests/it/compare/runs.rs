@@ -23,6 +23,8 @@ pub(super) struct Release {
     pub(super) runs: u32,
     /// The planted site allocates so many times as much.
     pub(super) planted: f64,
+    /// Bytes of each of its objects; those of all other sites have 64.
+    pub(super) planted_bytes: u64,
     pub(super) mode: Mode,
     /// Lines that the file is longer above its functions.
     pub(super) moved: u32,
@@ -30,7 +32,7 @@ pub(super) struct Release {
 
 impl Default for Release {
     fn default() -> Self {
-        Self { runs: 5, planted: 1.0, mode: Mode::Live, moved: 0 }
+        Self { runs: 5, planted: 1.0, planted_bytes: 64, mode: Mode::Live, moved: 0 }
     }
 }
 
@@ -93,12 +95,13 @@ fn one(site: &CallSite, release: Release, number: u64, pid: u32) -> CallSite {
     let jitter = 1.0 + (mixed as f64 / 1009.0 - 0.5) * 0.01;
     let planted = if number == PLANTED { release.planted } else { 1.0 };
     let objects = ((10_000 + 500 * number) as f64 * jitter * planted).round() as u64;
+    let bytes = if number == PLANTED { release.planted_bytes } else { 64 };
     let is_live = release.mode == Mode::Live;
     let mut site = site.clone();
     (site.id, site.samples) = (number as u32, objects);
-    (site.alloc_objects, site.alloc_bytes) = (objects, objects * 64);
+    (site.alloc_objects, site.alloc_bytes) = (objects, objects * bytes);
     (site.inuse_objects, site.inuse_bytes) =
-        (is_live.then_some(objects / 100), is_live.then_some(objects / 100 * 64));
+        (is_live.then_some(objects / 100), is_live.then_some(objects / 100 * bytes));
     site.free_objects = is_live.then_some(objects - objects / 100);
     let frame = |function: String, line: u32| {
         let mut model = Frame::clone(&site.frames[0]);

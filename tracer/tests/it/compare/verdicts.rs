@@ -110,6 +110,31 @@ fn only_the_sites_that_are_wanted_are_compared() {
     assert_eq!((&without["decision"]["verdict"], code), (&"same".into(), Some(0)), "{}", without["decision"]);
 }
 
+/// Check that larger objects are told from more objects: bytes and the mean size grow, objects do not.
+#[test]
+fn objects_that_have_grown_are_told_from_more_objects() {
+    let pair = Pair::new(Release::default(), Release { planted_bytes: 96, ..Release::default() });
+    let (document, code) = document(&pair.base(), &pair.canary(), &[]);
+    assert_eq!(
+        (&document["decision"]["verdict"], code),
+        (&"worse".into(), Some(3)),
+        "{}",
+        document["decision"]
+    );
+    let first = &document["sites"][0];
+    assert!(
+        first["name"].as_str().is_some_and(|name| name.starts_with(&format!("handle_{PLANTED} "))),
+        "{first}"
+    );
+    assert_eq!(first["rows"][0]["change"]["is_significant"], true);
+    assert_eq!(first["rows"][1]["change"]["is_significant"], false);
+    let expect = serde_json::json!({"bytes": [64.0, 96.0], "ratio": 0.5, "interval_95": [0.5, 0.5]});
+    assert_eq!(first["mean_size"], expect);
+    // The planted site has 18,500 of 790,000 objects.
+    let total = document["mean_size"]["ratio"].as_f64().expect("it allocates");
+    assert!((total - 0.5 * 18_500.0 / 790_000.0).abs() < 1e-4, "{total}");
+}
+
 /// Check profiles that Go's own runtime has written (`data/go-heap`, by `heap.go.txt` with Go 1.19.8): three runs a side,
 /// `main.parse` allocates twice as much in the canary.
 #[test]

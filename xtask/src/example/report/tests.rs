@@ -54,6 +54,10 @@ fn measured(name: &'static str) -> Measured {
             rates: vec![(100.0, 100.2), (100.3, 100.0)],
             cpu_seconds: vec![(31e-6, 30e-6), (62.1e-6, 60e-6)],
         },
+        probed: Some(Pairs {
+            rates: vec![(80.0, 100.0), (81.0, 101.0)],
+            cpu_seconds: vec![(40e-6, 30e-6), (80.3e-6, 60e-6)],
+        }),
         advice: Vec::new(),
     }
 }
@@ -121,6 +125,11 @@ fn the_text_has_every_variant_and_says_what_is_not_known() {
         text.contains("FAIL")
             && text.contains("PASS")
             && text.contains("requests/s: no difference was measured"),
+        "{text}"
+    );
+    assert_eq!(rows("baseline, by probes"), 1, "{text}");
+    assert!(
+        text.contains("By probes on Go's allocator, requests/s: a difference was measured (ratio 0.7"),
         "{text}"
     );
     assert!(text.contains("request: a difference was measured"), "{text}");

@@ -7,7 +7,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use super::options;
-use crate::canary::{Comparison, Decision, Evidence, Options, Per, Release, SCHEMA, Side, Verdict, compare};
+use crate::canary::{
+    Comparison, Decision, Evidence, MeanSize, Options, Per, Release, SCHEMA, Side, Verdict, compare,
+};
 use crate::config::CanaryConfig;
 use crate::serve::shared::Shared;
 use crate::view::canaries::{Canaries, ServiceCanary, ServiceName};
@@ -143,6 +145,7 @@ fn undecided([base, canary]: [Release; 2], options: &Options, reason: String) ->
         },
         decision: Decision { verdict: Verdict::NotEnoughData, is_beyond: false, reasons: vec![reason] },
         totals: Vec::new(),
+        mean_size: MeanSize::default(),
         sites: Vec::new(),
         rest: None,
         notes: Vec::new(),

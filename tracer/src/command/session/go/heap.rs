@@ -59,7 +59,7 @@ pub(crate) struct GoHeap {
     /// Readings that failed, by reason.
     failures: BTreeMap<String, u64>,
     /// The stops of its world.
-    pub(in crate::command::session) stops: Stops,
+    pub(crate) stops: Stops,
 }
 
 /// A stack that a runtime has named.
@@ -115,6 +115,11 @@ impl GoHeap {
     /// Leaves what is allocated, and the call sites, to probes.
     pub(super) const fn leave_to_probes(&mut self) {
         self.is_probed = true;
+    }
+
+    /// Whether probes count what is allocated.
+    pub(crate) const fn is_probed(&self) -> bool {
+        self.is_probed
     }
 
     /// Whether the program takes samples of its allocations. One that has not begun yet may still set its rate.

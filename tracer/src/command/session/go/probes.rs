@@ -17,15 +17,15 @@ const READERS: [&str; 2] = ["runtime.MemProfile", "runtime.memProfileInternal"];
 
 /// What is asked of a process.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::command::session) struct Wanted {
+pub(crate) struct Wanted {
     /// Who is to know the call sites.
-    pub(in crate::command::session) source: GoSource,
+    pub(crate) source: GoSource,
     /// How its other allocators are traced, where it has any.
-    pub(in crate::command::session) beside: Option<Mode>,
+    pub(crate) beside: Option<Mode>,
 }
 
 /// The probes of a process's Go runtime.
-pub(in crate::command::session) enum Probes {
+pub(crate) enum Probes {
     /// None are wanted, or there is no Go.
     None,
     /// These. Their numbers take the place of what the runtime says of allocations.
@@ -55,7 +55,7 @@ pub(super) fn reads_profile(lines: &Lines) -> bool {
 }
 
 /// The probes that are wanted in a process, beside its runtime where that is read.
-pub(in crate::command::session) fn probes(
+pub(crate) fn probes(
     mappings: &Mappings,
     exe: &str,
     choice: &Choice,

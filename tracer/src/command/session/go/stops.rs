@@ -117,6 +117,16 @@ impl Stops {
         Self { file, plan, setup: setup(places, bias), totals: None, long: Vec::new(), dropped: 0 }
     }
 
+    /// The functions that are probed.
+    ///
+    /// # Errors
+    ///
+    /// Why none can be, in words.
+    pub(crate) fn functions(&self) -> Result<Vec<&'static str>, String> {
+        self.plan.as_ref().map_err(Clone::clone)?;
+        Ok(FUNCTIONS.iter().map(|&(name, _)| name).collect())
+    }
+
     /// Places the probes.
     ///
     /// # Errors

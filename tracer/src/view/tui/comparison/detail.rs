@@ -73,7 +73,9 @@ impl Detail {
         for row in &site.rows {
             lines.extend(row_lines(row, comparison, theme));
         }
-        lines.push(plain(format!("mean size    {}", words::mean_size(site.mean_size_bytes))));
+        let (change, interval) = words::mean_size_change(&site.mean_size);
+        let size = words::mean_size(&site.mean_size);
+        lines.push(plain(format!("mean size    {size}, change {change} ({interval})")));
         let [base, canary] = site.samples.map(Count);
         lines.push(plain(format!("samples      {base} of the base, {canary} of the canary")));
         lines.push(plain(String::new()));

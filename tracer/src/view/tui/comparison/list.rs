@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::canary::{Comparison, Per, Quantity, Row, SiteChange};
+use crate::canary::{Comparison, MeanSize, Per, Quantity, Row, SiteChange};
 use crate::view::comparison::words;
 use crate::view::frame;
 use crate::view::tui::cells;
@@ -122,6 +122,14 @@ pub(super) fn total(row: &Row, per: Per, theme: Theme, area: Rect, buffer: &mut 
     let x = total_line(&texts, style(Some(row), theme), area, buffer);
     let text = format!("per {}", words::per(row.quantity, per));
     cells::put(buffer, area, x, area.y, &text, theme.faint());
+}
+
+/// Draws the mean size of all objects, which follows from the totals.
+pub(super) fn mean_size(size: &MeanSize, area: Rect, buffer: &mut Buffer) {
+    let [base, canary] = size.bytes.map(words::mean_size_of);
+    let (change, interval) = words::mean_size_change(size);
+    let texts = ["mean size".to_owned(), change, interval, String::new(), base, canary];
+    total_line(&texts, Style::new(), area, buffer);
 }
 
 fn total_line(texts: &[String; 6], style: Style, area: Rect, buffer: &mut Buffer) -> u16 {
