@@ -179,7 +179,7 @@ pub struct TraceArgs {
     /// Label on everything that is exported; may be given several times
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub labels: Vec<String>,
-    /// Trace only this allocator, as reports name it (glibc, jemalloc, tcmalloc, mimalloc, musl, unknown)
+    /// Trace only this allocator, as reports name it (glibc, jemalloc, tcmalloc, mimalloc, musl, go, unknown)
     #[arg(long, value_name = "NAME")]
     pub allocator: Option<String>,
     /// Look for allocators in this mapped file only, also among its private functions

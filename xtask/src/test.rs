@@ -57,7 +57,7 @@ fn everything(only: Only, filter: Option<&str>, report: &mut Report) {
     if let Err(error) = setup::prepare(purpose) {
         return report.fail("setup", &format!("{error:#}"));
     }
-    if let Err(error) = build::all(true) {
+    if let Err(error) = build::with_tests() {
         return report.fail("build", &format!("{error:#}"));
     }
     if only == Only::Everything && filter.is_none() {

@@ -243,7 +243,7 @@ fn ends(cookie: &Cookie, slot: *const Slot, stops: *mut StopSlot) {
 fn send(stops: *mut StopSlot, stack: *mut StopStack) {
     // SAFETY: `bytes` covers the header and at most `MAX_FRAMES` of the frames behind it.
     unsafe {
-        let frames = (*stack).event.frames & (MAX_FRAMES as u32 - 1);
+        let frames = (*stack).event.frames.min(MAX_FRAMES as u32);
         (*stack).event.frames = frames;
         let bytes = size_of::<tracer_ebpf::abi::StopEvent>() as u64 + u64::from(frames) * 8;
         let ring = (&raw const STACKS).cast_mut().cast();

@@ -78,12 +78,16 @@ fn unit(name: String, window: &Window, recording: &Recording, design: Design, ra
         process: None,
         processes: 1,
         seconds: Some(window.seconds),
+        times: None,
         cpu_seconds: None,
+        tracing_share: 0.0,
         requests: Some(window.requests),
         mode: Some(Mode::Alloc),
         sample_bytes: design.sample_bytes,
         exact: Some(exact),
         inuse_bytes: None,
+        inuse_seconds: None,
+        is_lossy: false,
         sites,
     }
 }

@@ -51,9 +51,9 @@ type Key = (u32, Family, String, Option<String>, Option<u32>);
 impl Groups {
     pub(super) fn of(snapshot: &Snapshot, telling: fn(&[Arc<Frame>]) -> Option<usize>) -> Self {
         let mut of_go = snapshot.sites.iter().filter(|site| stack::is_go_site(site)).peekable();
-        // What tracer itself has read of a runtime is whole.
+        // What tracer itself has read of a runtime, or seen by probes, is whole.
         let mut allocators = snapshot.targets.iter().flat_map(|target| &target.allocators);
-        let is_whole = allocators.any(|allocator| allocator.source == "runtime");
+        let is_whole = allocators.any(|allocator| allocator.name == "go");
         let hides_runtime =
             !is_whole && of_go.peek().is_some() && !of_go.any(|site| stack::begins_in_runtime(&site.frames));
         let mut groups: BTreeMap<Key, Group> = BTreeMap::new();

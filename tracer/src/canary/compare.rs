@@ -39,7 +39,7 @@ pub fn compare(base: Side, canary: Side, options: &Options) -> Result<Comparison
     let mut comparison = subject.comparison(&tests, per);
     comparison.base.name.clone_from(&base.name);
     comparison.canary.name.clone_from(&canary.name);
-    comparison.notes = notes::all(&sides, per, [base.units.len(), canary.units.len()]);
+    comparison.notes = notes::all(&sides, per, [&base.units, &canary.units]);
     comparison.notes.extend(inuse_note);
     Ok(comparison)
 }

@@ -62,26 +62,24 @@ pub(super) fn decide(findings: &Findings<'_>) -> Decision {
         let beyond = |one: &Finding<'_>| one.is_beyond(evidence);
         let mut ordered = up.clone();
         ordered.sort_by_key(|one| !beyond(one));
-        return Decision {
-            verdict: Verdict::Worse,
-            is_beyond: up.iter().any(beyond),
-            reasons: sentences(&ordered, evidence),
-        };
+        let reasons = sentences(&ordered, evidence);
+        let is_beyond = up.iter().any(beyond);
+        // A gate goes on where an increase is within the limit: only if the totals surely are, too.
+        if is_beyond || findings.holds(Bounds::is_below) {
+            return Decision { verdict: Verdict::Worse, is_beyond, reasons };
+        }
+        let reasons = [findings.cannot_exclude()].into_iter().chain(reasons).collect();
+        return Decision { verdict: Verdict::NotEnoughData, is_beyond: false, reasons };
     }
-    let allocated = || {
-        findings.totals.iter().zip(findings.bounds).filter(|(row, _)| row.quantity != Quantity::InuseBytes)
-    };
-    let holds = |test: fn(Bounds, f64) -> bool| {
-        allocated().all(|(_, bounds)| bounds.is_none_or(|bounds| test(bounds, evidence.max_increase)))
-    };
+    let holds = |test| findings.holds(test);
     if !down.is_empty() && holds(Bounds::is_below) {
         let reasons = sentences(&down, evidence);
         return Decision { verdict: Verdict::Better, is_beyond: false, reasons };
     }
     if down.is_empty() && holds(Bounds::is_within) {
         let reasons = vec![format!(
-            "no change is significant among {} tests, and the totals have changed by less than {} with a confidence \
-             of {}: {}",
+            "no change is significant among {} tests, and what is allocated has changed by less than {} with a \
+             confidence of {}: {}",
             evidence.tests,
             percent(evidence.max_increase),
             percent(evidence.confidence),
@@ -89,11 +87,7 @@ pub(super) fn decide(findings: &Findings<'_>) -> Decision {
         )];
         return Decision { verdict: Verdict::Same, is_beyond: false, reasons };
     }
-    let mut reasons = vec![format!(
-        "the data cannot exclude a change of {}: {}; observe more processes, or for longer",
-        percent(evidence.max_increase),
-        totals(findings),
-    )];
+    let mut reasons = vec![findings.cannot_exclude()];
     reasons.extend(sentences(&down, evidence));
     Decision { verdict: Verdict::NotEnoughData, is_beyond: false, reasons }
 }
@@ -115,6 +109,32 @@ fn units(count: usize) -> String {
 }
 
 impl<'a> Findings<'a> {
+    /// Whether what is allocated surely lies within the limit, and what is in use does as far as it is seen: it differs
+    /// between processes by more than what is allocated does, so that its interval would hardly ever be as narrow.
+    fn holds(&self, test: fn(Bounds, f64) -> bool) -> bool {
+        let limit = self.evidence.max_increase;
+        let mut is_known = false;
+        let all = self.totals.iter().zip(self.bounds).all(|(row, bounds)| match (row.quantity, bounds) {
+            (_, None) => true,
+            (Quantity::InuseBytes, Some(_)) => {
+                row.change.and_then(|change| change.ratio).is_some_and(|ratio| ratio <= limit)
+            }
+            (Quantity::AllocBytes | Quantity::AllocObjects, Some(bounds)) => {
+                is_known = true;
+                test(*bounds, limit)
+            }
+        });
+        all && is_known
+    }
+
+    fn cannot_exclude(&self) -> String {
+        format!(
+            "the data cannot exclude a change of {}: {}; observe more processes, or for longer",
+            percent(self.evidence.max_increase),
+            totals(self),
+        )
+    }
+
     /// What has changed significantly: totals, then sites, then the rest.
     fn significant(&self) -> Vec<Finding<'a>> {
         let totals = self.totals.iter().map(|row| (None, row));

@@ -19,16 +19,13 @@ pub(super) struct Observed {
     /// Bytes, objects.
     pub(super) exact: Option<[f64; 2]>,
     pub(super) inuse: Option<Amount>,
-    pub(super) windows: u32,
+    /// For how long that was counted, the most of all windows.
+    pub(super) inuse_seconds: Option<f64>,
+    /// Of all its CPU time, the part that tracing added: the most of all windows.
+    pub(super) tracing_share: f64,
+    windows: u32,
     /// By the number of the chain.
     pub(super) cells: HashMap<usize, Cell>,
-}
-
-impl Observed {
-    /// How long a window of it was, on average.
-    pub(super) fn window_seconds(&self) -> Option<f64> {
-        self.seconds.map(|seconds| seconds / f64::from(self.windows.max(1)))
-    }
 }
 
 /// What to divide by.
@@ -125,6 +122,12 @@ fn add(observed: &mut Observed, unit: &Unit, per: Per, chains: &[usize]) {
     observed.seconds = sum(observed.seconds, unit.seconds);
     observed.cpu_seconds = sum(observed.cpu_seconds, unit.cpu_seconds);
     observed.sample_bytes = observed.sample_bytes.max(unit.sample_bytes);
+    observed.tracing_share = observed.tracing_share.max(unit.tracing_share);
+    let longest = |a: f64, b: f64| a.max(b);
+    observed.inuse_seconds = match (observed.inuse_seconds, unit.inuse_seconds) {
+        (Some(a), Some(b)) => Some(longest(a, b)),
+        (a, b) => a.or(b),
+    };
     observed.windows += 1;
     let exact = unit.exact.map(|(bytes, objects)| [bytes as f64, objects as f64]);
     observed.exact = observed.exact.zip(exact).map(|(a, b)| [a[0] + b[0], a[1] + b[1]]);

@@ -21,7 +21,8 @@ struct Mean {
 
 /// Compares both sides: the ratio estimator with the differences between units as its error, which have the sampling in
 /// them (Cochran, "Sampling Techniques", 3rd edition, 1977, chapter 6), on the logarithm, by Welch's degrees of freedom
-/// (Biometrika 34, 1947). There is no interval with fewer than three units of a side, or fewer than ten samples.
+/// (Biometrika 34, 1947). There is no interval where fewer than
+/// three units of a side have any, or fewer than ten samples.
 pub(super) fn mean_size(sides: [Sizes; 2]) -> MeanSize {
     let [base, canary] = &sides.each_ref().map(mean);
     let bytes = [base, canary].map(|mean| mean.as_ref().map(|mean| mean.bytes));
@@ -37,7 +38,8 @@ pub(super) fn mean_size(sides: [Sizes; 2]) -> MeanSize {
 
 impl Sizes {
     fn is_known(&self) -> bool {
-        self.bytes.len() >= FEWEST_UNITS && self.samples.is_none_or(|samples| samples >= FEWEST_SAMPLES)
+        let units = self.objects.iter().filter(|&&objects| objects > 0.0).count();
+        units >= FEWEST_UNITS && self.samples.is_none_or(|samples| samples >= FEWEST_SAMPLES)
     }
 }
 
@@ -108,6 +110,7 @@ mod tests {
         check(side(&[64.0, 64.0, 64.0], &[1.0; 3], Some(10)), (Some(0.0), true));
         check(side(&[64.0, 64.0, 64.0], &[1.0; 3], Some(9)), (Some(0.0), false));
         check(side(&[64.0, 64.0], &[1.0; 2], None), (Some(0.0), false));
+        check(side(&[192.0, 0.0, 0.0], &[3.0, 0.0, 0.0], None), (Some(0.0), false));
         check(side(&[0.0; 3], &[0.0; 3], None), (None, false));
     }
 }

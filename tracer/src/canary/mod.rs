@@ -29,6 +29,7 @@ pub use comparison::{
     Change, Comparison, Cost, Decision, Evidence, MatchKind, MeanSize, Per, Quantity, Release, Row, SCHEMA,
     SiteChange, Verdict,
 };
+pub use document::own_cpu_seconds;
 pub use unit::{CannotCompare, Options, Side, Unit};
 
 #[cfg(test)]

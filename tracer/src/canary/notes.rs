@@ -3,11 +3,14 @@
 use super::Per;
 use super::exposure::Observed;
 use super::pairs::Sides;
+use super::unit::Unit;
 
 /// Sides whose times in use differ by more are not compared in what is in use.
 const INUSE_TOLERANCE: f64 = 1.25;
 /// CPU time for the same work, beyond which dividing by it hides or makes changes.
 const CPU_TOLERANCE: f64 = 1.1;
+/// The part of the CPU time that tracing may add before that is said.
+const TRACING_TOLERANCE: f64 = 0.05;
 
 /// Why what is in use cannot be compared; `None`: it can, or there is none.
 pub(super) fn inuse(sides: &Sides) -> (bool, Option<String>) {
@@ -15,12 +18,12 @@ pub(super) fn inuse(sides: &Sides) -> (bool, Option<String>) {
     if !sides.iter().all(is_known) {
         return (false, None);
     }
-    match sides.each_ref().map(|units| window_seconds(units)) {
+    match sides.each_ref().map(|units| mean_age(units)) {
         [Some(base), Some(canary)] if base.max(canary) > INUSE_TOLERANCE * base.min(canary) => (
             false,
             Some(format!(
-                "what is in use is not compared: the base was observed for {base:.1} s at a time and the canary for \
-                 {canary:.1} s, and what is in use grows with that"
+                "what is in use is not compared: it was counted for {base:.1} s in a process of the base and for {canary:.1} s in \
+                 one of the canary, and grows with that"
             )),
         ),
         [Some(_), None] | [None, Some(_)] => (
@@ -33,24 +36,32 @@ pub(super) fn inuse(sides: &Sides) -> (bool, Option<String>) {
     }
 }
 
-fn window_seconds(units: &[Observed]) -> Option<f64> {
-    let seconds: Option<Vec<f64>> = units.iter().map(Observed::window_seconds).collect();
+fn mean_age(units: &[Observed]) -> Option<f64> {
+    let seconds: Option<Vec<f64>> = units.iter().map(|unit| unit.inuse_seconds).collect();
     seconds.map(|seconds| seconds.iter().sum::<f64>() / seconds.len().max(1) as f64)
 }
 
 /// The other notes.
-pub(super) fn all(sides: &Sides, per: Per, windows: [usize; 2]) -> Vec<String> {
+pub(super) fn all(sides: &Sides, per: Per, given: [&[Unit]; 2]) -> Vec<String> {
     let mut notes = Vec::new();
-    for (name, (units, windows)) in ["base", "canary"].into_iter().zip(sides.iter().zip(windows)) {
-        if windows > units.len() {
+    for (name, (units, given)) in ["base", "canary"].into_iter().zip(sides.iter().zip(given)) {
+        let (many, lossy) = (given.len(), given.iter().filter(|unit| unit.is_lossy).count());
+        if many > units.len() {
             notes.push(format!(
-                "{windows} profiles of the {name} are of {} processes: windows of one process are not independent, \
+                "{many} profiles of the {name} are of {} processes: windows of one process are not independent, \
                  and count as one unit",
                 units.len()
             ));
         }
+        if lossy > 0 {
+            notes.push(format!(
+                "{lossy} of {many} profiles of the {name} are lossy: events were lost or probes are missing, which each of \
+                 them tells, and its numbers may be too low"
+            ));
+        }
     }
     notes.extend(cpu(sides, per));
+    notes.extend(tracing(sides, per));
     if per == Per::Run {
         notes.push(
             "the profiles say neither how long they took nor how much CPU time: each counts as one run, and runs \
@@ -59,6 +70,21 @@ pub(super) fn all(sides: &Sides, per: Per, windows: [usize; 2]) -> Vec<String> {
         );
     }
     notes
+}
+
+/// What tracing added is taken out of the CPU time as it is predicted, which is not exact.
+fn tracing(sides: &Sides, per: Per) -> Option<String> {
+    let most = |units: &[Observed]| units.iter().map(|unit| unit.tracing_share).fold(0.0, f64::max);
+    let [base, canary] = sides.each_ref().map(|units| most(units));
+    (per == Per::CpuSecond && base.max(canary) > TRACING_TOLERANCE).then(|| {
+        format!(
+            "of the CPU time, up to {:.0} % in the base and {:.0} % in the canary is what tracing added, by prediction: it \
+             is taken out, but no more exactly than it is predicted; divide by requests or by processes and time, or sample \
+             less",
+            100.0 * base,
+            100.0 * canary
+        )
+    })
 }
 
 fn cpu(sides: &Sides, per: Per) -> Option<String> {

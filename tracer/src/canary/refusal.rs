@@ -4,6 +4,9 @@ use super::comparison::MatchKind;
 use super::matching::Group;
 use super::{CannotCompare, Options, Side, Unit};
 
+/// By so much the times of two windows may overlap, in seconds: they are of clocks.
+const CLOCK_TOLERANCE: f64 = 0.5;
+
 /// Looks at the sides before anything is computed.
 pub(super) fn check(base: &Side, canary: &Side, options: &Options) -> Result<(), CannotCompare> {
     for side in [base, canary] {
@@ -23,7 +26,28 @@ pub(super) fn check(base: &Side, canary: &Side, options: &Options) -> Result<(),
     if !(options.max_increase.is_finite() && options.max_increase >= 0.0) {
         return refuse(format!("{} is no largest increase: give 0 or more", options.max_increase));
     }
-    check_modes(base, canary)
+    check_modes(base, canary)?;
+    [base, canary].into_iter().try_for_each(check_windows)
+}
+
+/// Windows of one process are added up: one moment in two of them would count twice.
+fn check_windows(side: &Side) -> Result<(), CannotCompare> {
+    let known = side.units.iter().filter_map(|unit| Some((unit.process.as_ref()?, unit.times?, unit)));
+    let mut windows: Vec<_> = known.collect();
+    windows.sort_by(|(a, a_times, _), (b, b_times, _)| a.cmp(b).then(a_times.0.total_cmp(&b_times.0)));
+    let overlapping = windows.windows(2).find_map(|pair| match pair {
+        [(a, (_, end), earlier), (b, (start, _), later)] if a == b && end - start > CLOCK_TOLERANCE => {
+            Some((earlier, later))
+        }
+        _ => None,
+    });
+    match overlapping {
+        None => Ok(()),
+        Some((earlier, later)) => refuse(format!(
+            "{} and {} are of one process and of the same time, which would count twice: give the later one alone",
+            earlier.name, later.name
+        )),
+    }
 }
 
 fn is_empty(unit: &Unit) -> bool {

@@ -113,12 +113,16 @@ impl Service {
             process: Some(("host".to_owned(), pid, 7)),
             processes: 1,
             seconds: Some(self.seconds),
+            times: None,
             cpu_seconds: None,
+            tracing_share: 0.0,
             requests: None,
             mode: Some(Mode::Alloc),
             sample_bytes: self.sample_bytes,
             exact: Some((bytes_of_all as u64, (bytes_of_all / OBJECT_BYTES) as u64)),
             inuse_bytes: None,
+            inuse_seconds: Some(self.seconds),
+            is_lossy: false,
             sites,
         }
     }

@@ -33,8 +33,12 @@ pub struct Unit {
     pub processes: u32,
     /// How long it was observed; `None` where the profile does not say.
     pub seconds: Option<f64>,
-    /// CPU time meanwhile.
+    /// When that was, in seconds since 1970; where the profile says it.
+    pub times: Option<(f64, f64)>,
+    /// Its own CPU time meanwhile, without what tracing added to it.
     pub cpu_seconds: Option<f64>,
+    /// The part of all its CPU time that tracing added, as predicted.
+    pub tracing_share: f64,
     /// Requests meanwhile, where they were given.
     pub requests: Option<f64>,
     /// What was traced; `None` for profiles of other programs.
@@ -45,6 +49,10 @@ pub struct Unit {
     pub exact: Option<(u64, u64)>,
     /// In use as the totals say it, with its standard error.
     pub inuse_bytes: Option<(u64, f64)>,
+    /// For how long what is in use was counted; windows of a process count it since it was attached to.
+    pub inuse_seconds: Option<f64>,
+    /// Something of it was lost or could not be probed: its numbers may be too low.
+    pub is_lossy: bool,
     /// Call sites of the allocating functions.
     pub sites: Vec<CallSite>,
 }

@@ -12,7 +12,7 @@ use super::messages::Messages;
 use super::{Failure, attach, output, print};
 use crate::advise::{self, By, Report, Settings};
 use crate::cli::{AdviseArgs, AdviseBy};
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{CallSite, Snapshot};
 use crate::options::{self, TraceOptions, UsageError};
 use crate::view::{Format, advice, frame, read};
 use gate::Gate;
@@ -49,11 +49,45 @@ pub fn run(args: &AdviseArgs, messages: &Messages) -> Result<(), Failure> {
     }
     outputs.write(&report, args, messages)?;
     let Some(gate) = gate else { return Ok(()) };
-    if snapshot.sites.is_empty() && snapshot.targets.iter().any(|target| target.totals.alloc_objects > 0) {
-        let why = "--fail-above cannot be judged: there are allocations and none has a call site; the notes say why";
-        return Err(anyhow::anyhow!(why).into());
+    let is_filtered = options.filter.include.is_some() || options.filter.exclude.is_some();
+    if let Some(unseen) = without_sites(&snapshot, is_filtered) {
+        return Err(anyhow::anyhow!(
+            "--fail-above cannot be judged: {unseen} has allocations and no call site of them; the notes say why"
+        )
+        .into());
     }
     gate.check(&report)
+}
+
+/// Below that part of a process's allocations an allocator may well have had no sample.
+const LARGE_SHARE: f64 = 0.05;
+
+/// An allocator with many of its process's allocations and no call site, or a process without any.
+fn without_sites(snapshot: &Snapshot, is_filtered: bool) -> Option<String> {
+    snapshot.targets.iter().find_map(|target| {
+        let has_site = |name: Option<&str>| {
+            let of_it = |site: &&CallSite| site.pid == target.pid;
+            snapshot
+                .sites
+                .iter()
+                .filter(of_it)
+                .any(|site| name.is_none() || site.allocator.as_deref() == name)
+        };
+        let all = target.totals.alloc_objects;
+        if all > 0 && !has_site(None) {
+            return Some(format!("process {}", target.pid));
+        }
+        if is_filtered {
+            return None;
+        }
+        let is_large = |objects: u64| objects as f64 > LARGE_SHARE * all as f64;
+        let mut allocators = target.allocators.iter();
+        let unseen = allocators.find(|one| {
+            one.totals.as_ref().is_some_and(|totals| is_large(totals.alloc_objects))
+                && !has_site(Some(&one.name))
+        })?;
+        Some(format!("{} in process {}", unseen.name, target.pid))
+    })
 }
 
 /// A saved profile, with the call sites that are wanted.

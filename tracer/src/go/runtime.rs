@@ -209,6 +209,18 @@ impl Runtime {
         self.profile.as_mut().map_err(|why| Unread::Missing(why.clone()))?.read(&self.memory)
     }
 
+    /// Whether it takes samples: its rate is above 0 and, where nobody is known to read them (`is_read`), there are some. A
+    /// program whose runtime has not begun may still set its rate.
+    pub fn takes_samples(&mut self, is_read: bool) -> bool {
+        let has_begun = !matches!(self.totals(), Ok(totals) if totals.alloc_objects == 0);
+        let Ok(profile) = &self.profile else { return false };
+        if !has_begun {
+            return is_read;
+        }
+        let has_rate = profile.interval(&self.memory).is_ok_and(|interval| interval.is_some());
+        has_rate && (is_read || profile.has_samples(&self.memory))
+    }
+
     /// Reads the exact totals.
     ///
     /// # Errors

@@ -251,8 +251,7 @@ impl Model {
         }
         let sites = sites::of(&moment, &mut self.known, filter, self.history.as_mut(), symbols);
         let (hits, cost_ns) = hits::of(moment.slots(), &moment);
-        let mut targets: Vec<Target> =
-            moment.targets.iter().map(|state| totals::fill(state, &moment)).collect();
+        let mut targets: Vec<Target> = moment.targets.iter().map(|state| target(state, &moment)).collect();
         if let Some(history) = &mut self.history {
             for target in &mut targets {
                 target.timeline = Some(history.target(target));
@@ -282,6 +281,13 @@ impl Model {
             sites: sites.sites,
         }
     }
+}
+
+/// A target with its totals and what tracing has cost it.
+fn target(state: &TargetState, moment: &Moment) -> Target {
+    let (_, cost_ns) = hits::of(state.slots.iter(), moment);
+    let is_known = state.slots.iter().all(|slot| moment.hit_costs.of(slot.mode).is_some());
+    Target { tracing_cpu_seconds: is_known.then_some(cost_ns * 1e-9), ..totals::fill(state, moment) }
 }
 
 #[cfg(test)]

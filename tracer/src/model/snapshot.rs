@@ -95,6 +95,12 @@ pub struct Target {
     pub processes: u32,
     /// User and system time since the attach.
     pub cpu_seconds: f64,
+    /// What tracing added to it, as predicted from the hits and what each costs; where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracing_cpu_seconds: Option<f64>,
+    /// How long its events counted: until its end, if it has ended. Documents of others have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_seconds: Option<f64>,
     /// Resident set when last seen alive.
     pub resident_bytes: u64,
     /// Why tracing of this target ended, if it did before the tracer: `ended`, `executed another program`, in `run` how CMD exited.

@@ -82,6 +82,7 @@ fn of_target(state: &TargetState, moment: &Moment) -> Tally {
     let mut probed = allocators.iter_mut().filter(|(name, _)| !is_runtime(name)).map(|(_, counts)| counts);
     if let (Some(bytes), Some(only), None) = (totals.free_bytes, probed.next(), probed.next()) {
         only.free_bytes = Some(bytes.saturating_sub(of_runtimes));
+        only.free_objects = only.free_objects.or(totals.free_objects);
     }
     Tally {
         id: state.id(),

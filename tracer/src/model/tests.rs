@@ -112,6 +112,8 @@ fn moment(mode: Mode, mut slots: Vec<SlotState>, sites: Vec<SiteCounts>) -> Mome
         labels: BTreeMap::new(),
         processes: 1,
         cpu_seconds: 2.0,
+        tracing_cpu_seconds: None,
+        counted_seconds: None,
         resident_bytes: 0,
         ended: None,
         allocators: Vec::new(),

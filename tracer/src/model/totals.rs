@@ -128,7 +128,9 @@ fn estimates(state: &TargetState, moment: &Moment) -> (Estimates, Estimates) {
         let slots = state.slots.iter().filter(|slot| wanted(slot));
         slots.map(|slot| of_slot(slot, moment)).fold(Estimates::default(), Estimates::add)
     };
-    (of(&|slot| slot.is_last_image), of(&|_| true))
+    // Probes in mode `alloc` see nothing end: what is in use is what a runtime beside them says.
+    let holds = |slot: &SlotState| slot.source != Source::Probes || slot.mode == Mode::Live;
+    (of(&|slot| slot.is_last_image && holds(slot)), of(&|_| true))
 }
 
 /// What the sites of a slot hold and have freed; a runtime knows that without them.

@@ -69,10 +69,10 @@ fn is_bad(comparison: &Comparison) -> bool {
 }
 
 fn beyond(comparison: &Comparison) -> String {
-    let most = comparison.evidence.max_increase * 100.0;
+    let most = words::percent(comparison.evidence.max_increase);
     match comparison.decision.verdict {
-        Verdict::Worse if comparison.decision.is_beyond => format!(", by more than {most}%: stop"),
-        Verdict::Worse => format!(", within {most}%"),
+        Verdict::Worse if comparison.decision.is_beyond => format!(", by more than {most}: stop"),
+        Verdict::Worse => format!(", within {most}"),
         _ => String::new(),
     }
 }

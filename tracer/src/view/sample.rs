@@ -280,6 +280,8 @@ fn target(pid: u32, comm: &str, sites: &[CallSite]) -> Target {
         labels: BTreeMap::new(),
         processes: 1,
         cpu_seconds: 1.54,
+        tracing_cpu_seconds: None,
+        counted_seconds: None,
         resident_bytes: 48 << 20,
         ended: None,
         allocators: vec![Allocator {

@@ -155,6 +155,14 @@ impl Span {
     }
 }
 
+/// Whether the allocations of Go were counted by probes.
+pub(super) fn is_probed(text: &str) -> Result<bool> {
+    let document: Value = serde_json::from_str(text).context("it is no JSON")?;
+    let allocators = document["targets"][0]["allocators"].as_array().into_iter().flatten();
+    let mut of_go = allocators.filter(|allocator| allocator["name"] == "go");
+    Ok(of_go.any(|allocator| allocator["source"] == "uprobe"))
+}
+
 fn span_of(document: &Value) -> Result<Span> {
     let seconds = document["attached_seconds"].as_f64().context("there is no number attached_seconds")?;
     let started = document["started_at"].as_str().context("there is no started_at")?;

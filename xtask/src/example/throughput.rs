@@ -5,7 +5,7 @@ use std::{path::Path, thread, time::Duration};
 use anyhow::{Result, bail};
 
 use super::{
-    document::{Span, Tracing},
+    document::{Span, Tracing, is_probed},
     load::{now_ns, saturate},
     service::Service,
 };
@@ -85,7 +85,11 @@ fn traced(service: &Service, run: Duration, options: &[&str], folder: &Path) -> 
     let from_ns = now_ns();
     let run = loaded(service, run)?;
     let to_ns = now_ns();
-    let document = Span::parse(&tracing.end()?)?;
+    let text = tracing.end()?;
+    if options == BY_PROBES && !is_probed(&text)? {
+        bail!("tracer has placed no probes on Go's allocator; its messages stand above");
+    }
+    let document = Span::parse(&text)?;
     if document.from_ns > from_ns || document.to_ns < to_ns {
         bail!(
             "tracer was not attached during the whole run: it began {:.1} s before and ended {:.1} s after; is the machine \

@@ -4,7 +4,7 @@ use super::super::testing::{site, stack};
 use super::super::{Options, Per, Side, Unit, compare};
 use crate::mode::Mode;
 use crate::model::snapshot::{
-    CallSite, Host, Overhead, Quality, SCHEMA, SiteErrors, Snapshot, Target, Tool, Totals,
+    CallSite, Host, Overhead, Quality, SCHEMA, SiteErrors, Snapshot, Target, Tool, Totals, Verdict,
 };
 
 fn document(targets: &[(u32, u64)], sites: Vec<CallSite>) -> Snapshot {
@@ -51,6 +51,64 @@ fn each_process_of_a_document_is_a_unit_with_its_own_sites() {
     assert_eq!(again(70).process, first.process);
     assert_ne!(again(71).process, first.process);
     assert_eq!(again(70).name, "b.json");
+}
+
+#[test]
+fn a_process_counts_for_its_own_time_and_its_own_cpu_time() {
+    let unit = |counted_seconds: Option<f64>, tracing_cpu_seconds: Option<f64>| {
+        let mut snapshot = document(&[(7, 70)], vec![of_pid(7)]);
+        snapshot.started_at = jiff::Timestamp::from_second(1000).unwrap();
+        (snapshot.targets[0].counted_seconds, snapshot.targets[0].tracing_cpu_seconds) =
+            (counted_seconds, tracing_cpu_seconds);
+        let unit = Unit::of(&snapshot, "a.json").remove(0);
+        (unit.seconds, unit.inuse_seconds, unit.times, unit.cpu_seconds, unit.tracing_share)
+    };
+    let all = (Some(10.0), Some(10.0), Some((1000.0, 1010.0)), Some(2.0), 0.0);
+    assert_eq!(unit(None, None), all);
+    // It came six seconds later, or ended six seconds before; a quarter of its CPU time is the tracer's.
+    let part = (Some(4.0), Some(4.0), Some((1006.0, 1010.0)), Some(1.5), 0.25);
+    assert_eq!(unit(Some(4.0), Some(0.5)), part);
+    // A window of a process that is traced for longer.
+    assert_eq!(unit(Some(60.0), None), (Some(10.0), Some(60.0), all.2, Some(2.0), 0.0));
+    assert_eq!(unit(None, Some(9.0)).3, Some(0.1), "more than there is was predicted");
+}
+
+#[test]
+fn one_moment_of_a_process_in_two_profiles_is_refused() {
+    let at = |second: i64, name: &str| {
+        let mut snapshot = document(&[(7, 70)], vec![of_pid(7)]);
+        snapshot.started_at = jiff::Timestamp::from_second(second).unwrap();
+        Unit::of(&snapshot, name)
+    };
+    let side = |units: Vec<Unit>| Side { name: "v1".to_owned(), units };
+    let check = |second: i64| {
+        let base = side([at(1000, "a.json"), at(second, "b.json")].concat());
+        compare(base, side(at(5000, "c.json")), &Options::default())
+    };
+    assert!(check(1010).is_ok(), "one after the other");
+    let refused = check(1005).unwrap_err().to_string();
+    assert!(refused.contains("a.json and b.json are of one process and of the same time"), "{refused}");
+}
+
+#[test]
+fn profiles_that_have_lost_something_are_said() {
+    let side = |name: &str, first: u32, lossy: u32| {
+        let of = |pid: u32| {
+            let mut snapshot = document(&[(pid, 1)], vec![of_pid(pid)]);
+            if pid - first < lossy {
+                snapshot.quality.verdict = Verdict::Lossy;
+            }
+            Unit::of(&snapshot, name)
+        };
+        Side { name: name.to_owned(), units: (first..first + 3).flat_map(of).collect() }
+    };
+    let notes = |base, canary| {
+        let comparison = compare(side("v1", 10, base), side("v2", 20, canary), &Options::default()).unwrap();
+        comparison.notes.into_iter().filter(|note| note.contains("lossy")).collect::<Vec<_>>()
+    };
+    assert_eq!(notes(0, 0), [""; 0]);
+    let [only] = &notes(0, 2)[..] else { panic!("{:?}", notes(0, 2)) };
+    assert!(only.starts_with("2 of 3 profiles of the canary are lossy: "), "{only}");
 }
 
 #[test]

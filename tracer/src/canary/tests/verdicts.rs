@@ -79,6 +79,22 @@ fn a_pipeline_goes_on_with_better_same_and_a_little_worse() {
 }
 
 #[test]
+fn a_small_increase_is_no_go_where_the_total_may_have_grown_by_more() {
+    let service = steady(50);
+    let mut random = Random(7);
+    let mut sides = [service.side(4, &mut random), with(&service, 2, 1.03).side(4, &mut random)];
+    for unit in sides.iter_mut().flat_map(|side| &mut side.units) {
+        let noise = 1.0 + 0.1 * random.normal();
+        unit.exact = unit.exact.map(|(bytes, objects)| ((bytes as f64 * noise) as u64, objects));
+    }
+    let [base, canary] = sides;
+    let decision = compare(base, canary, &options()).unwrap().decision;
+    assert_eq!((decision.verdict, decision.is_go()), (Verdict::NotEnoughData, false), "{decision:?}");
+    assert!(decision.reasons[0].contains("cannot exclude a change of 5%"), "{decision:?}");
+    assert!(decision.reasons.iter().any(|reason| reason.contains("make_1 (app.c:3)")), "{decision:?}");
+}
+
+#[test]
 fn a_new_site_and_one_that_is_gone_are_said_to_be() {
     let service = steady(50);
     let less = with(&service, 5, 0.0);
@@ -101,7 +117,7 @@ fn exact_counts_that_do_not_vary_are_the_same_or_are_not() {
     assert_eq!(same.decision.verdict, Verdict::Same, "{:?}", same.decision);
     assert_eq!(same.totals[0].change.unwrap().p_value, 1.0);
     assert_eq!(same.evidence.unit_variation, Some(0.0));
-    let more = of(&service, &with(&service, 7, 1.001), 3, &options());
+    let more = of(&service, &with(&service, 7, 1.002), 3, &options());
     assert_eq!(
         (more.decision.verdict, more.decision.is_beyond),
         (Verdict::Worse, false),
@@ -191,13 +207,13 @@ fn a_rest_below_the_smallest_share_is_shown_and_not_tested() {
 
 #[test]
 fn what_is_in_use_is_compared_by_process_where_both_were_observed_equally_long() {
-    let leaking = |canary: f64, seconds: f64| {
+    let leaking = |canary: f64, seconds: f64, noise: f64| {
         let mut random = Random(5);
         let service = steady(30);
         let [base, other] = [(1.0, 60.0), (canary, seconds)].map(|(factor, seconds)| {
             let mut side = Service { seconds, ..service.clone() }.side(4, &mut random);
             for unit in &mut side.units {
-                let bytes = (1e8 * factor * (1.0 + 0.01 * random.normal())) as u64;
+                let bytes = (1e8 * factor * (1.0 + noise * random.normal())) as u64;
                 unit.inuse_bytes = Some((bytes, 0.0));
                 let mut kept = site(0.0, 0.0, 0, &stack("make_3 app.c:5, main app.c:1"));
                 kept.inuse_bytes = Some(bytes);
@@ -207,7 +223,7 @@ fn what_is_in_use_is_compared_by_process_where_both_were_observed_equally_long()
         });
         compare(base, other, &options()).unwrap()
     };
-    let worse = leaking(2.0, 60.0);
+    let worse = leaking(2.0, 60.0, 0.01);
     assert!(worse.decision.is_beyond, "{:?}", worse.decision);
     assert!(
         worse.decision.reasons.iter().any(|reason| reason.contains("bytes in use")),
@@ -216,7 +232,11 @@ fn what_is_in_use_is_compared_by_process_where_both_were_observed_equally_long()
     );
     assert_eq!(worse.totals[2].quantity, Quantity::InuseBytes);
     assert!((worse.totals[2].base.amount / 1e8 - 1.0).abs() < 0.02, "{:?}", worse.totals[2]);
-    let uneven = leaking(2.0, 90.0);
+    let vague = leaking(1.6, 60.0, 0.3).decision;
+    assert_eq!(vague.verdict, Verdict::NotEnoughData, "it may hold more: {vague:?}");
+    assert!(vague.reasons[0].contains("bytes in use +"), "{vague:?}");
+    assert_eq!(leaking(0.99, 60.0, 0.01).decision.verdict, Verdict::Same);
+    let uneven = leaking(2.0, 90.0, 0.01);
     assert_eq!((uneven.totals.len(), uneven.decision.verdict), (2, Verdict::Same), "{:?}", uneven.decision);
     assert!(
         uneven.notes.iter().any(|note| note.contains("what is in use is not compared")),

@@ -29,14 +29,19 @@ pub(super) fn sides(settings: &Settings, messages: &Messages) -> Result<[Side; 2
     }
     trace(settings, &mut documents, messages)?;
     daemon::read(settings, &mut documents, messages)?;
+    let mut units = documents.each_ref().map(|documents| {
+        let of = |document: &Document| Unit::of(&document.snapshot, &document.name);
+        documents.iter().map(of).collect::<Vec<_>>()
+    });
+    let [base, canary] = &units;
+    requests::check_apart(settings.requests(), [base, canary])?;
     let mut sides = Vec::new();
-    for ((documents, name), requests) in documents.iter().zip(&settings.names).zip(settings.requests()) {
-        let mut units: Vec<Vec<Unit>> =
-            documents.iter().map(|document| Unit::of(&document.snapshot, &document.name)).collect();
+    let given = documents.iter().zip(&mut units).zip(&settings.names).zip(settings.requests());
+    for (((documents, units), name), requests) in given {
         if let Some(requests) = requests {
-            requests::give(requests, documents, &mut units)?;
+            requests::give(requests, documents, units)?;
         }
-        let mut units: Vec<Unit> = units.into_iter().flatten().collect();
+        let mut units: Vec<Unit> = std::mem::take(units).into_iter().flatten().collect();
         filter(settings, &mut units);
         sides.push(Side { name: name.clone(), units });
     }

@@ -57,7 +57,29 @@ pub(super) fn of_count(number: f64, option: &str) -> Result<Requests, UsageError
     Err(UsageError(format!("{option} {number}: it must be above 0")))
 }
 
-/// Gives each unit its requests.
+/// Refuses one query for both sides where they were observed at the same time: it counts the requests of both.
+pub(super) fn check_apart(
+    requests: [Option<&Requests>; 2],
+    units: [&[Vec<Unit>]; 2],
+) -> Result<(), UsageError> {
+    let [Some(Requests::Query { query: base, .. }), Some(Requests::Query { query: canary, .. })] = requests
+    else {
+        return Ok(());
+    };
+    let [ours, theirs] = units.map(|documents| documents.iter().flatten().filter_map(|unit| unit.times));
+    let theirs: Vec<(f64, f64)> = theirs.collect();
+    let overlap = |(from, to): (f64, f64)| theirs.iter().any(|&(start, end)| from < end && start < to);
+    if base == canary && ours.into_iter().any(overlap) {
+        return Err(UsageError(
+            "--requests: both sides were observed at the same time, where one query counts the requests of both sides. \
+             Give --requests-base and --requests-canary"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Gives each unit its requests; `units` are those of each document.
 pub(super) fn give(
     requests: &Requests,
     documents: &[Document],
@@ -66,7 +88,7 @@ pub(super) fn give(
     match requests {
         Requests::Count(count) => spread(*count, units.iter_mut().flatten().collect()),
         Requests::Query { query, server } => {
-            for stretch in stretches(documents)? {
+            for stretch in stretches(documents, units)? {
                 let seconds = stretch.seconds();
                 let query = query.replace("$duration", &format!("{}s", seconds.round().max(1.0)));
                 let count = prometheus::rate(server, &query, stretch.to)? * seconds;
@@ -92,15 +114,13 @@ fn spread(count: f64, units: Vec<&mut Unit>) {
 }
 
 /// The times of the documents: those that overlap are of processes side by side, whose requests one query counts.
-fn stretches(documents: &[Document]) -> Result<Vec<Stretch>, Failure> {
+fn stretches(documents: &[Document], units: &[Vec<Unit>]) -> Result<Vec<Stretch>, Failure> {
     let mut times = Vec::new();
-    for (at, document) in documents.iter().enumerate() {
-        let snapshot = &document.snapshot;
-        let length = SignedDuration::try_from_secs_f64(snapshot.attached_seconds).ok();
-        let length =
-            length.filter(|length| length.is_positive() && snapshot.started_at > Timestamp::UNIX_EPOCH);
-        let to = length.and_then(|length| snapshot.started_at.checked_add(length).ok());
-        let Some(to) = to else {
+    for (at, (document, units)) in documents.iter().zip(units).enumerate() {
+        let known = || units.iter().filter_map(|unit| unit.times);
+        let from = known().map(|(from, _)| from).fold(f64::INFINITY, f64::min);
+        let to = known().map(|(_, to)| to).fold(f64::NEG_INFINITY, f64::max);
+        let (Some(from), Some(to)) = (timestamp(from), timestamp(to)) else {
             return Err(UsageError(format!(
                 "{} does not say when and how long it was recorded, so that no query is about it: give --requests as a \
                  number",
@@ -108,7 +128,7 @@ fn stretches(documents: &[Document]) -> Result<Vec<Stretch>, Failure> {
             ))
             .into());
         };
-        times.push(Stretch { from: snapshot.started_at, to, documents: vec![at] });
+        times.push(Stretch { from, to, documents: vec![at] });
     }
     times.sort_by_key(|stretch| stretch.from);
     let mut stretches: Vec<Stretch> = Vec::new();
@@ -124,6 +144,10 @@ fn stretches(documents: &[Document]) -> Result<Vec<Stretch>, Failure> {
     Ok(stretches)
 }
 
+fn timestamp(unix_seconds: f64) -> Option<Timestamp> {
+    Timestamp::UNIX_EPOCH.checked_add(SignedDuration::try_from_secs_f64(unix_seconds).ok()?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,10 +160,16 @@ mod tests {
         Document { name: "a.json".to_owned(), snapshot }
     }
 
+    fn found(documents: &[Document]) -> Result<Vec<Stretch>, Failure> {
+        let units: Vec<_> =
+            documents.iter().map(|document| Unit::of(&document.snapshot, &document.name)).collect();
+        stretches(documents, &units)
+    }
+
     #[test]
     fn documents_side_by_side_are_one_stretch_of_time() {
         let documents = [document(100, 10.0), document(0, 30.0), document(20, 30.0), document(105, 1.0)];
-        let found = stretches(&documents).unwrap();
+        let found = found(&documents).unwrap();
         let found: Vec<(f64, &[usize])> =
             found.iter().map(|stretch| (stretch.seconds(), &*stretch.documents)).collect();
         assert_eq!(found, [(50.0, &[1, 2][..]), (10.0, &[0, 3])]);
@@ -148,7 +178,7 @@ mod tests {
     #[test]
     fn a_document_without_its_time_cannot_be_asked_about() {
         for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            let Err(error) = stretches(&[document(0, seconds)]) else { panic!("{seconds}") };
+            let Err(error) = found(&[document(0, seconds)]) else { panic!("{seconds}") };
             assert!(error.to_string().contains("a.json does not say when"), "{error}");
         }
     }

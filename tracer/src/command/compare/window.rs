@@ -4,12 +4,19 @@ use std::collections::HashMap;
 
 use crate::model::snapshot::{CallSite, Snapshot, Target};
 
-/// The later reading less the earlier one, of the same process; what is in use stays as it is later. `None` where numbers
+/// The later reading less the earlier one, of the same process; what is in use stays as it is later, with the time
+/// that it was counted for. `None` where numbers
 /// went back: the daemon has begun to count anew.
 pub(super) fn between(earlier: &Snapshot, later: Snapshot) -> Option<Snapshot> {
     let before: HashMap<(u32, u32), &CallSite> =
         earlier.sites.iter().map(|site| ((site.pid, site.id), site)).collect();
-    let seconds = later.attached_seconds - earlier.attached_seconds;
+    let counted = |snapshot: &Snapshot| snapshot.targets.first().and_then(|target| target.counted_seconds);
+    let wall = later.attached_seconds - earlier.attached_seconds;
+    // Less where the process has ended meanwhile.
+    let seconds = match (counted(earlier), counted(&later)) {
+        (Some(from), Some(to)) => wall.min(to - from),
+        _ => wall,
+    };
     if later.mode != earlier.mode || seconds <= 0.0 {
         return None;
     }
@@ -51,6 +58,10 @@ fn less_target(target: &Target, before: Option<&Target>) -> Option<Target> {
     let before = before?;
     let mut target = target.clone();
     target.cpu_seconds = (target.cpu_seconds - before.cpu_seconds).max(0.0);
+    target.tracing_cpu_seconds = target
+        .tracing_cpu_seconds
+        .zip(before.tracing_cpu_seconds)
+        .map(|(now, before)| (now - before).max(0.0));
     let (totals, earlier) = (&mut target.totals, &before.totals);
     totals.alloc_objects = totals.alloc_objects.checked_sub(earlier.alloc_objects)?;
     totals.alloc_bytes = totals.alloc_bytes.checked_sub(earlier.alloc_bytes)?;

@@ -84,11 +84,6 @@ impl Newcomers {
     ) -> bool {
         let why = newcomer.why;
         self.refused.remove(&pid);
-        // Until it executes, its memory is its parent's, and would be counted twice.
-        if !newcomer.is_old && newcomer.since.elapsed() < LOADING && vfork::is_possible(pid) {
-            self.waiting.insert(pid, Newcomer { due: Instant::now() + SETTLE, ..newcomer });
-            return false;
-        }
         // Its fork is told after it was found and attached to.
         if session.is_traced(pid) && !session.has_executed(pid) {
             return false;
@@ -99,6 +94,11 @@ impl Newcomers {
                 wanted_by = rule.or(newcomer.inherited);
                 if rule.is_none() && !self.inherits(pid, wanted_by) {
                     self.forget(session, pid, UNWANTED);
+                    return false;
+                }
+                // Until it executes, its memory is its parent's, and would be counted twice.
+                if !newcomer.is_old && newcomer.since.elapsed() < LOADING && vfork::is_possible(pid) {
+                    self.waiting.insert(pid, Newcomer { due: Instant::now() + SETTLE, ..newcomer });
                     return false;
                 }
                 // What it is called is read before: some live for milliseconds.

@@ -11,6 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tracer_ebpf::abi::MAX_SLOTS;
 use tracer_ebpf::sampling::MAX_SAMPLE_BYTES;
 
+use super::Session;
 use super::deep_stack;
 use super::image;
 use super::planned::PlanCache;
@@ -48,6 +49,26 @@ pub(crate) struct Calibration {
 struct Run {
     malloc_ns: f64,
     free_ns: f64,
+}
+
+impl Session {
+    /// Measures what one hit costs here, on this process, once the targets are free again.
+    pub fn calibrate(&mut self) {
+        let probed = self.traced.iter().flat_map(|traced| &traced.images).filter(|image| image.has_probes());
+        let modes: Vec<Mode> = probed.map(|image| image.mode).collect();
+        for mode in [Mode::Alloc, Mode::Live] {
+            if modes.contains(&mode) || (modes.is_empty() && mode == self.tracing.mode) {
+                self.calibrate_mode(mode);
+            }
+        }
+    }
+
+    pub(super) fn calibrate_mode(&mut self, mode: Mode) {
+        match measure(&mut self.kernel, mode, self.unwinding.as_ref()) {
+            Ok(calibration) => self.hit_costs.set(mode, calibration.costs),
+            Err(failure) => self.notes.push(format!("the cost of a hit was not measured: {failure}")),
+        }
+    }
 }
 
 /// Attaches to this process, allocates, and takes the time that the hits took.

@@ -1,6 +1,7 @@
 //! Go runtimes that come after the attach: in a library that a program loads.
 
 use super::{Session, go};
+use crate::mode::GoSource;
 use crate::target::mappings::Mappings;
 
 impl Session {
@@ -18,6 +19,12 @@ impl Session {
                 let path = heap.describe().1.to_owned();
                 self.note(format!("{path} came later: what Go allocated in it before is not known"));
                 self.traced[index].take_runtime(heap);
+                self.attach_stops(index);
+                if self.traced[index].tracing.go == GoSource::Probes {
+                    self.note(format!(
+                        "{path} came later: --go probes does not reach it, its runtime is read instead"
+                    ));
+                }
             }
             Err(reason) => {
                 let failure = go::cannot_be_read(pid, &reason);

@@ -348,18 +348,6 @@ impl Session {
         }
     }
 
-    /// Measures what one hit costs here, on this process, once the targets are free again.
-    pub fn calibrate(&mut self) {
-        self.calibrate_mode(self.tracing.mode);
-    }
-
-    fn calibrate_mode(&mut self, mode: Mode) {
-        match calibrate::measure(&mut self.kernel, mode, self.unwinding.as_ref()) {
-            Ok(calibration) => self.hit_costs.set(mode, calibration.costs),
-            Err(failure) => self.notes.push(format!("the cost of a hit was not measured: {failure}")),
-        }
-    }
-
     /// Removes the probes.
     pub fn detach(&mut self) {
         let mut links = Links::default();

@@ -17,7 +17,7 @@ use crate::target::mappings::Mappings;
 impl Session {
     /// Keeps rates, trends and timelines from now on.
     pub fn keep_history(&mut self, interval: Duration) {
-        self.model.keep_history(self.tracing.mode, interval);
+        self.model.keep_history(report::mode_of_probes(self, &|_| true, self.tracing.mode), interval);
     }
 
     /// The picture of this moment, with the names that are known by now, its sites in no order.

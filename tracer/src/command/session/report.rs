@@ -183,7 +183,7 @@ fn tracing_of_runtimes(session: &Session, is_meant: &dyn Fn(&&Traced) -> bool) -
 }
 
 /// The mode of what is probed: probes on Go's allocator follow no blocks, whatever was asked for.
-fn mode_of_probes(session: &Session, is_meant: &dyn Fn(&&Traced) -> bool, asked: Mode) -> Mode {
+pub(super) fn mode_of_probes(session: &Session, is_meant: &dyn Fn(&&Traced) -> bool, asked: Mode) -> Mode {
     let images = session.traced.iter().filter(is_meant).filter_map(|traced| traced.images.last());
     let modes: Vec<Mode> = images.map(|image| if image.has_probes() { image.mode } else { asked }).collect();
     let follows_nothing = !modes.is_empty() && modes.iter().all(|mode| *mode == Mode::Alloc);

@@ -1,10 +1,13 @@
 //! One traced process: its images, their slots and mappings, and how it ended.
 
+mod clock;
 mod runtimes;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+
+use clock::Clock;
 
 use super::go::GoHeap;
 use super::image::{self, FunctionState, Object};
@@ -31,6 +34,8 @@ pub(super) struct Traced {
     usage_at_start: Usage,
     usage: Usage,
     counting: bool,
+    /// How long it was counted in.
+    clock: Clock,
     loader_links: Links,
 }
 
@@ -131,6 +136,7 @@ impl Traced {
             usage_at_start: usage,
             usage,
             counting: false,
+            clock: Clock::default(),
             loader_links: Links::default(),
         }
     }
@@ -221,6 +227,7 @@ impl Traced {
             self.usage_at_start = self.target.usage().unwrap_or(self.usage);
         }
         self.counting = counting;
+        self.clock.run(counting && self.ended.is_none());
         for image in self.images.iter_mut().filter(|image| image.last_counts.is_none()) {
             let wanted = counting && !image.ended;
             if image.counting != wanted {
@@ -328,6 +335,7 @@ impl Traced {
     }
 
     pub(super) fn end(&mut self, how: &str) {
+        self.clock.run(false);
         self.ended.get_or_insert_with(|| how.to_owned());
     }
 
@@ -351,6 +359,8 @@ impl Traced {
             labels: BTreeMap::new(),
             processes: 1,
             cpu_seconds: (self.usage.cpu_seconds - self.usage_at_start.cpu_seconds).max(0.0),
+            tracing_cpu_seconds: None,
+            counted_seconds: Some(self.clock.seconds()),
             resident_bytes: self.usage.resident_bytes,
             ended,
             allocators: Vec::new(),

@@ -91,6 +91,11 @@ impl Profile {
         Ok((1..=i64::MAX as u64).contains(&rate).then_some(rate))
     }
 
+    /// Whether anything was sampled so far.
+    pub(super) fn has_samples(&self, memory: &Memory) -> bool {
+        memory.word(self.at.list).is_ok_and(|first| first != 0)
+    }
+
     /// Reads it.
     ///
     /// Published counts (`active`) only ever grow, and only by a flush, which adds a finished cycle to one bucket after the

@@ -80,6 +80,9 @@ pub struct LongStop {
     pub heap_after_bytes: Option<u64>,
     /// Who asked for the collection, or for the stop, leaf first.
     pub frames: Vec<Arc<Frame>>,
+    /// Why the stack ends before the goroutine's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<String>,
 }
 
 /// Long stops that are kept.
@@ -174,6 +177,7 @@ mod tests {
                     heap_before_bytes: None,
                     heap_after_bytes: None,
                     frames: Vec::new(),
+                    truncated: None,
                 })
                 .collect(),
             by_reason: BTreeMap::from([(

@@ -34,6 +34,8 @@ pub(super) fn snapshot(
         labels: BTreeMap::new(),
         processes: 1,
         cpu_seconds: 0.0,
+        tracing_cpu_seconds: None,
+        counted_seconds: None,
         resident_bytes: 0,
         ended: None,
         allocators: Vec::new(),

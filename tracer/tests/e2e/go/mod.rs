@@ -10,6 +10,7 @@ mod exact;
 mod forms;
 mod layouts;
 mod load;
+mod probed;
 mod probes;
 mod program;
 mod screens;

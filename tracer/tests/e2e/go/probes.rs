@@ -39,7 +39,7 @@ const RUNTIME: [&str; 4] =
     ["runtime.newobject", "runtime.makeslice", "runtime.rawstring", "runtime.slicebytetostring"];
 
 /// The sites in which this function asks for memory itself. A collection that its call begins makes objects too.
-fn sites_in<'a>(snapshot: &'a Snapshot, function: &str) -> Vec<&'a CallSite> {
+pub(super) fn sites_in<'a>(snapshot: &'a Snapshot, function: &str) -> Vec<&'a CallSite> {
     let asks = |site: &&CallSite| {
         let mut names = site.frames.iter().filter_map(|frame| frame.function.as_deref());
         names.find(|name| !RUNTIME.contains(name)) == Some(function)
@@ -47,7 +47,7 @@ fn sites_in<'a>(snapshot: &'a Snapshot, function: &str) -> Vec<&'a CallSite> {
     snapshot.sites.iter().filter(asks).collect()
 }
 
-fn sum(sites: &[&CallSite], value: fn(&CallSite) -> u64) -> u64 {
+pub(super) fn sum(sites: &[&CallSite], value: fn(&CallSite) -> u64) -> u64 {
     sites.iter().map(|site| value(site)).sum()
 }
 
@@ -73,7 +73,12 @@ fn check_source(snapshot: &Snapshot, go: &Go) {
     assert_eq!(snapshot.mode, Mode::Alloc);
     assert!(snapshot.sites.iter().all(|site| site.inuse_bytes.is_none() && site.free_objects.is_none()));
     let totals = &snapshot.targets[0].totals;
-    assert!(totals.inuse_bytes.is_some_and(|bytes| bytes > 0), "the runtime knows: {totals:?}");
+    // It keeps 64 objects of each small kind and 4 large ones, and 50 MB are allocated: what is in use is the runtime's number alone.
+    assert!(totals.alloc_bytes > 50_000_000, "{totals:?}");
+    assert!(
+        totals.inuse_bytes.is_some_and(|bytes| (4 * 40_000..25_000_000).contains(&bytes)),
+        "the runtime knows: {totals:?}"
+    );
     assert!(snapshot.targets[0].gc.is_some(), "the runtime tells");
 }
 

@@ -12,6 +12,8 @@ use crate::harness::{Target, Tracer, kernel_or_skip};
 const BEGIN: &str = "GC sweep termination";
 const END: &str = "GC mark termination";
 const NUMBERS: &str = "read mem stats";
+/// To see lengths that agree, on a machine that others use too.
+const ATTEMPTS: usize = 5;
 
 /// What `stops.go` says of itself.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -63,6 +65,14 @@ fn each_collection_stops_the_world_twice() {
 }
 
 fn check_counts(go: &Go, build: Build) {
+    // A processor that others take between the probe and the runtime's clock only ever moves them apart: what the probes
+    // do not see would be missing each time.
+    let closest = (0..ATTEMPTS).find(|_| are_close(go, build));
+    assert!(closest.is_some(), "Go 1.{}, {build:?}: the lengths never agree", go.minor);
+}
+
+/// Whether the length of the stops is what the runtime says; their numbers must be right each time.
+fn are_close(go: &Go, build: Build) -> bool {
     let mut target = start(go, build);
     // One processor: no thread has to be woken up between the probe and the moment that the runtime takes for the end.
     obey(&mut target, "processors 1");
@@ -72,17 +82,19 @@ fn check_counts(go: &Go, build: Build) {
     tracer.wait_counting();
     obey(&mut target, "collect 50");
     obey(&mut target, "allocate 500");
+    // It waits for one that has begun.
+    obey(&mut target, "collect 1");
     let after = stats(&mut target);
     let snapshot = tracer.stop().success();
-    let (gc, stops) = gc(&snapshot);
+    let (_, stops) = gc(&snapshot);
     let cycles = after.num_gc - before.num_gc;
     let forced = after.num_forced_gc - before.num_forced_gc;
     let (begun, ended) = (of(stops, BEGIN), of(stops, END));
-    assert_eq!((begun.0, forced), (cycles, 50), "{stops:?}");
+    assert_eq!((begun.0, forced), (cycles, 51), "{stops:?}");
     // Marking that is not finished after all stops the world once more.
     assert!((cycles..cycles + 10).contains(&ended.0), "{stops:?}");
     assert_eq!(of(stops, NUMBERS).0, 1, "{stops:?}");
-    assert_eq!(stops.causes.get("forced"), Some(&50), "{stops:?}");
+    assert_eq!(stops.causes.get("forced"), Some(&51), "{stops:?}");
     assert_eq!(stops.causes.values().sum::<u64>(), cycles, "{stops:?}");
     assert!(stops.causes.get("heap").is_some_and(|&count| count > 0), "{stops:?}");
     for sums in stops.by_reason.values() {
@@ -98,11 +110,38 @@ fn check_counts(go: &Go, build: Build) {
         seen * 1e3,
         apart * 1e6
     );
-    assert!(apart < 60e-6 || (truth - seen).abs() < 0.25 * truth, "{truth}, not {seen}: {gc:?}");
+    apart < 60e-6 || (truth - seen).abs() < 0.25 * truth
 }
 
 fn functions(stop: &LongStop) -> Vec<&str> {
     stop.frames.iter().filter_map(|frame| frame.function.as_deref()).collect()
+}
+
+/// Check that of a stack deeper than what is walked the leaves are kept, and that it says so.
+#[test]
+fn a_long_stop_in_a_deep_recursion_keeps_its_leaves() {
+    let name = "a_long_stop_in_a_deep_recursion_keeps_its_leaves";
+    if !kernel_or_skip(name) {
+        return;
+    }
+    for go in oldest_and_newest(name) {
+        let mut target = start(&go, Build::Plain);
+        let mut tracer = Tracer::attach(target.pid(), &["--gc-threshold", "1ns"]);
+        tracer.wait_counting();
+        obey(&mut target, "deep 1000");
+        obey(&mut target, "deep 3");
+        let snapshot = tracer.stop().success();
+        let (_, stops) = gc(&snapshot);
+        let [deep, flat] = &stops.long.iter().filter(|stop| stop.reason == NUMBERS).collect::<Vec<_>>()[..]
+        else {
+            panic!("{stops:?}")
+        };
+        let (deep, flat) = if deep.at < flat.at { (deep, flat) } else { (flat, deep) };
+        let calls = |stop: &LongStop| functions(stop).iter().filter(|name| **name == "main.deep").count();
+        assert!(calls(deep) > 100 && functions(deep).contains(&"main.askForNumbers"), "{deep:?}");
+        assert_eq!((deep.truncated.as_deref(), calls(flat)), (Some("depth"), 4), "{flat:?}");
+        assert_eq!(flat.truncated, None, "{flat:?}");
+    }
 }
 
 /// Check that the record of a long stop names who asked for it, and what it was.

@@ -85,6 +85,16 @@ fn a_query_is_a_rate_over_the_window_of_the_profiles() {
     }
 }
 
+/// Check that one query is no number of either side while both are observed at once.
+#[test]
+fn one_query_of_two_sides_at_the_same_time_is_refused() {
+    let (pair, prometheus) = (pair(), Fake::vector(&["50"]));
+    let options = ["--requests", QUERY, "--prometheus", &prometheus.url];
+    let outcome = compare(pair.base(), pair.base(), &options);
+    refused(&outcome, 2, &["counts the requests of both sides", "--requests-base and --requests-canary"]);
+    assert_eq!(prometheus.asked.try_iter().count(), 0, "nobody is asked");
+}
+
 /// Check each answer that is no rate.
 #[test]
 fn an_answer_that_is_no_rate_is_refused_with_the_reason() {

@@ -134,12 +134,17 @@ fn unit(target: &NodeTarget, mut observed: Observed, compares_inuse: bool) -> Un
         process: Some((String::new(), pid, start_time)),
         processes: 1,
         seconds: Some(observed.seconds),
+        times: None,
         cpu_seconds: Some(observed.cpu_seconds),
+        tracing_share: observed.tracing_share,
         requests: None,
         mode: Some(observed.mode),
         sample_bytes: target.sample_bytes,
         exact: Some((observed.alloc_bytes, observed.alloc_objects)),
         inuse_bytes: observed.inuse_bytes,
+        // Sides of unequal ages are told apart above.
+        inuse_seconds: None,
+        is_lossy: !target.lost.is_empty(),
         sites: observed.sites,
     }
 }

@@ -6,8 +6,9 @@
 
 use std::collections::VecDeque;
 
+use crate::canary::own_cpu_seconds;
 use crate::mode::Mode;
-use crate::model::snapshot::{CallSite, Snapshot, Totals};
+use crate::model::snapshot::{CallSite, Snapshot, Target, Totals};
 
 /// Moments that are kept per window.
 const STEPS: f64 = 4.0;
@@ -24,11 +25,19 @@ struct Moment {
     /// Seconds on the caller's clock.
     at: f64,
     mode: Mode,
-    cpu_seconds: f64,
+    cpu: Cpu,
     alloc_objects: u64,
     alloc_bytes: u64,
     /// By the number of the call site, in its order.
     sites: Vec<(u32, Counted)>,
+}
+
+/// CPU seconds by then.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cpu {
+    all: f64,
+    /// What tracing added, as predicted.
+    tracing: f64,
 }
 
 /// Of one call site.
@@ -46,7 +55,10 @@ struct Counted {
 #[derive(Debug)]
 pub(super) struct Observed {
     pub(super) seconds: f64,
+    /// Its own, without what tracing added.
     pub(super) cpu_seconds: f64,
+    /// The part that tracing added to all of it.
+    pub(super) tracing_share: f64,
     pub(super) mode: Mode,
     pub(super) alloc_objects: u64,
     pub(super) alloc_bytes: u64,
@@ -60,7 +72,7 @@ impl Window {
     /// more, and less while it is younger. `None` if there was no picture before, or counting has begun anew.
     pub(super) fn look(&mut self, now: f64, length: f64, picture: Snapshot) -> Option<Observed> {
         let target = picture.targets.first()?;
-        let (totals, cpu_seconds) = (target.totals.clone(), target.cpu_seconds);
+        let (totals, cpu) = (target.totals.clone(), Cpu::of(target));
         let goes_on = |last: &Moment| {
             last.mode == picture.mode
                 && last.alloc_bytes <= totals.alloc_bytes
@@ -73,32 +85,35 @@ impl Window {
             self.moments.pop_front();
         }
         let is_due = self.moments.back().is_none_or(|last| now - last.at >= length / STEPS);
-        let moment = is_due.then(|| Moment::of(now, &picture, &totals, cpu_seconds));
-        let observed = self.moments.front().map(|first| first.until(now, picture, &totals, cpu_seconds));
+        let moment = is_due.then(|| Moment::of(now, &picture, &totals, cpu));
+        let observed = self.moments.front().map(|first| first.until(now, picture, &totals, cpu));
         self.moments.extend(moment);
         observed
     }
 }
 
 impl Moment {
-    fn of(at: f64, picture: &Snapshot, totals: &Totals, cpu_seconds: f64) -> Self {
+    fn of(at: f64, picture: &Snapshot, totals: &Totals, cpu: Cpu) -> Self {
         let mut sites: Vec<_> = picture.sites.iter().map(|site| (site.id, Counted::of(site))).collect();
         sites.sort_unstable_by_key(|&(id, _)| id);
         Self {
             at,
             mode: picture.mode,
-            cpu_seconds,
+            cpu,
             alloc_objects: totals.alloc_objects,
             alloc_bytes: totals.alloc_bytes,
             sites,
         }
     }
 
-    fn until(&self, now: f64, picture: Snapshot, totals: &Totals, cpu_seconds: f64) -> Observed {
+    fn until(&self, now: f64, picture: Snapshot, totals: &Totals, cpu: Cpu) -> Observed {
+        let all = (cpu.all - self.cpu.all).max(0.0);
+        let own = own_cpu_seconds(all, Some((cpu.tracing - self.cpu.tracing).max(0.0)));
         let error = totals.standard_error.get("inuse_bytes").copied().unwrap_or(0.0);
         Observed {
             seconds: now - self.at,
-            cpu_seconds: (cpu_seconds - self.cpu_seconds).max(0.0),
+            cpu_seconds: own,
+            tracing_share: if all > 0.0 { 1.0 - own / all } else { 0.0 },
             mode: picture.mode,
             alloc_objects: totals.alloc_objects.saturating_sub(self.alloc_objects),
             alloc_bytes: totals.alloc_bytes.saturating_sub(self.alloc_bytes),
@@ -136,6 +151,12 @@ impl Moment {
             recent: None,
             ..site
         })
+    }
+}
+
+impl Cpu {
+    fn of(target: &Target) -> Self {
+        Self { all: target.cpu_seconds, tracing: target.tracing_cpu_seconds.unwrap_or(0.0) }
     }
 }
 

@@ -122,11 +122,9 @@ impl GoHeap {
         self.is_probed
     }
 
-    /// Whether the program takes samples of its allocations. One that has not begun yet may still set its rate.
-    pub(super) fn has_profile(&mut self) -> bool {
-        let Some(runtime) = &mut self.runtime else { return true };
-        let has_begun = runtime.totals().is_ok_and(|totals| totals.alloc_objects > 0);
-        !has_begun || !matches!(runtime.profile(), Err(Unread::Missing(_)))
+    /// Whether the program takes samples of its allocations; `is_read`: something in it reads them.
+    pub(super) fn has_profile(&mut self, is_read: bool) -> bool {
+        self.runtime.as_mut().is_none_or(|runtime| runtime.takes_samples(is_read))
     }
 
     /// Its version of Go, and the file that brings it.

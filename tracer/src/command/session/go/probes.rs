@@ -66,12 +66,15 @@ pub(crate) fn probes(
     if wanted.source == GoSource::Runtime || !choice.takes(NAME, "") {
         return Probes::None;
     }
-    for file in files(choice, mappings, exe) {
+    // What is read of one runtime says nothing of another.
+    let path = heap.as_ref().map(|heap| heap.describe().1.to_owned());
+    let files = files(choice, mappings, exe).into_iter();
+    for file in files.filter(|file| path.as_ref().is_none_or(|path| *path == file.path)) {
         let known = programs.get(&file, super::program);
         let Some(Ok(program)) = &*known else { continue };
         let mut heap = heap;
         // Of a version that nobody has seen nothing is guessed.
-        let is_rich = |heap: &mut &mut GoHeap| program.reads_profile && heap.has_profile();
+        let is_rich = |heap: &mut &mut GoHeap| heap.has_profile(program.reads_profile);
         if wanted.source == GoSource::Auto && heap.as_mut().is_none_or(is_rich) {
             return Probes::None;
         }

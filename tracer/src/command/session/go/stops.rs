@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracer_ebpf::abi::stop::{entry, reason};
-use tracer_ebpf::abi::{Argument, Cookie, StopSetup, StopTotals};
+use tracer_ebpf::abi::{Argument, Cookie, StopReason, StopSetup, StopTotals};
 
 use crate::collect;
 use crate::command::session::Session;
@@ -200,7 +200,17 @@ impl LongStop {
             heap_before_bytes: stop.heap_bytes.map(|(before, _)| before),
             heap_after_bytes: stop.heap_bytes.map(|(_, after)| after),
             frames: places.flat_map(|&place| symbols.frames(place).0.to_vec()).collect(),
+            truncated: cut(self.stop.stack.stop).map(str::to_owned),
         }
+    }
+}
+
+/// Why a stack of a goroutine is not whole: its start is where frame pointers end.
+const fn cut(stop: StopReason) -> Option<&'static str> {
+    match stop {
+        StopReason::Depth => Some("depth"),
+        StopReason::ReadFault => Some("read_fault"),
+        _ => None,
     }
 }
 

@@ -19,12 +19,16 @@ fn side(name: &str, first_pid: u32, times: u64, cpu_seconds: &[f64]) -> Side {
             process: Some((String::new(), first_pid + at, 1)),
             processes: 1,
             seconds: Some(60.0),
+            times: None,
             cpu_seconds: Some(cpu_seconds),
+            tracing_share: 0.0,
             requests: None,
             mode: Some(Mode::Live),
             sample_bytes: 0,
             exact: Some((64_000 * times, 1000 * times)),
             inuse_bytes: None,
+            inuse_seconds: None,
+            is_lossy: false,
             sites: vec![site],
         }
     };

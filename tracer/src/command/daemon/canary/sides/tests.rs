@@ -26,6 +26,7 @@ fn observed() -> Observed {
     Observed {
         seconds: 60.0,
         cpu_seconds: 3.0,
+        tracing_share: 0.0,
         mode: Mode::Live,
         alloc_objects: 10,
         alloc_bytes: 1000,
@@ -44,6 +45,15 @@ fn jobs(targets: &[NodeTarget], without: &[u32]) -> Vec<Job> {
         (target.id, numbers)
     });
     services.jobs(targets, seen.collect())
+}
+
+#[test]
+fn a_process_that_has_lost_events_is_a_lossy_unit() {
+    let mut targets = [target(1, "shop", "stable", 60.0), target(2, "shop", "canary", 60.0)];
+    targets[1].lost.insert("map_full_stacks".to_owned(), 3);
+    let jobs = jobs(&targets, &[]);
+    let lossy = jobs[0].sides.each_ref().map(|side| side.units[0].is_lossy);
+    assert_eq!(lossy, [false, true]);
 }
 
 #[test]
