@@ -105,6 +105,12 @@ fn exposure(unit: &Observed, quantity: Quantity) -> f64 {
 pub(super) fn total(quantity: Quantity, sides: &Sides) -> Pair {
     sides.each_ref().map(|units| {
         let amounts: Vec<Amount> = units.iter().map(|unit| total_of(unit, quantity)).collect();
+        let sum = |quantity| units.iter().map(|unit| total_of(unit, quantity).value).sum::<f64>();
+        let objects = sum(Quantity::AllocObjects);
+        let call = match quantity {
+            Quantity::AllocBytes if objects > 0.0 => sum(Quantity::AllocBytes) / objects,
+            Quantity::AllocBytes | Quantity::AllocObjects | Quantity::InuseBytes => 1.0,
+        };
         Units {
             amounts: amounts.iter().map(|amount| amount.value).collect(),
             exposures: units.iter().map(|unit| exposure(unit, quantity)).collect(),
@@ -112,7 +118,7 @@ pub(super) fn total(quantity: Quantity, sides: &Sides) -> Pair {
                 .iter()
                 .map(|amount| if amount.value > 0.0 { amount.variance / amount.value } else { 0.0 })
                 .collect(),
-            call: 1.0,
+            call,
         }
     })
 }
@@ -147,7 +153,8 @@ fn total_of(unit: &Observed, quantity: Quantity) -> Amount {
     })
 }
 
-/// The variance of a total: what is seen between its units, and at least its sampling; degrees of freedom of both sides
+/// The variance of a total: what is seen between its units, and at least its sampling and that of as many calls at random;
+/// degrees of freedom of both sides
 /// together by Welch ("The generalization of Student's problem …", Biometrika 34, 1947) and Satterthwaite.
 pub(super) fn variance_of_total(pair: &Pair, is_sampling_only: bool) -> SiteVariance {
     let [base, canary] = pair;
@@ -157,7 +164,21 @@ pub(super) fn variance_of_total(pair: &Pair, is_sampling_only: bool) -> SiteVari
         let sampling = if amount > 0.0 { units.mean_noise() / amount } else { 0.0 };
         if is_sampling_only { sampling } else { units.observed().max(sampling) }
     };
+    let at_random = pair.each_ref().map(|units| match (is_sampling_only, units.amount()) {
+        (false, amount) if amount > 0.0 => units.call / amount,
+        _ => 0.0,
+    });
     let mut variances = pair.each_ref().map(relative);
+    let mut parts = [0.0; 2];
+    for (((variance, part), units), at_random) in
+        variances.iter_mut().zip(&mut parts).zip(pair).zip(at_random)
+    {
+        // What is known beforehand has no degrees of freedom to lose.
+        if *variance > at_random {
+            *part = *variance * *variance / (units.amounts.len() as f64 - 1.0).max(1.0);
+        }
+        *variance = variance.max(at_random);
+    }
     let most = variances[0].max(variances[1]);
     for (variance, units) in variances.iter_mut().zip(pair) {
         // A side without any says nothing of how it varies.
@@ -166,11 +187,8 @@ pub(super) fn variance_of_total(pair: &Pair, is_sampling_only: bool) -> SiteVari
         }
     }
     let sum = variances[0] + variances[1];
-    let parts = variances
-        .iter()
-        .zip(pair)
-        .map(|(variance, units)| variance * variance / (units.amounts.len() as f64 - 1.0).max(1.0));
-    let degrees = if is_sampling_only || sum <= 0.0 { f64::INFINITY } else { sum * sum / parts.sum::<f64>() };
+    let lost: f64 = parts.iter().sum();
+    let degrees = if is_sampling_only || lost <= 0.0 { f64::INFINITY } else { sum * sum / lost };
     let scale = |variance: f64, units: &Units| variance * pooled * units.exposure();
     SiteVariance { scales: [scale(variances[0], base), scale(variances[1], canary)], degrees }
 }

@@ -115,9 +115,9 @@ fn exact_counts_that_do_not_vary_are_the_same_or_are_not() {
     let service = Service { sample_bytes: 0, ..Service::of(50) };
     let same = of(&service, &service, 3, &options());
     assert_eq!(same.decision.verdict, Verdict::Same, "{:?}", same.decision);
-    assert_eq!(same.totals[0].change.unwrap().p_value, 1.0);
+    assert!(same.totals[0].change.unwrap().p_value > 0.5);
     assert_eq!(same.evidence.unit_variation, Some(0.0));
-    let more = of(&service, &with(&service, 7, 1.002), 3, &options());
+    let more = of(&service, &with(&service, 7, 1.01), 3, &options());
     assert_eq!(
         (more.decision.verdict, more.decision.is_beyond),
         (Verdict::Worse, false),
