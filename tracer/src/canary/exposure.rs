@@ -123,11 +123,8 @@ fn add(observed: &mut Observed, unit: &Unit, per: Per, chains: &[usize]) {
     observed.cpu_seconds = sum(observed.cpu_seconds, unit.cpu_seconds);
     observed.sample_bytes = observed.sample_bytes.max(unit.sample_bytes);
     observed.tracing_share = observed.tracing_share.max(unit.tracing_share);
-    let longest = |a: f64, b: f64| a.max(b);
-    observed.inuse_seconds = match (observed.inuse_seconds, unit.inuse_seconds) {
-        (Some(a), Some(b)) => Some(longest(a, b)),
-        (a, b) => a.or(b),
-    };
+    observed.inuse_seconds =
+        [observed.inuse_seconds, unit.inuse_seconds].into_iter().flatten().reduce(f64::max);
     observed.windows += 1;
     let exact = unit.exact.map(|(bytes, objects)| [bytes as f64, objects as f64]);
     observed.exact = observed.exact.zip(exact).map(|(a, b)| [a[0] + b[0], a[1] + b[1]]);
