@@ -48,13 +48,12 @@ fn the_heap_profile_is_that_of_the_program_itself() {
     for go in all("the_heap_profile_is_that_of_the_program_itself") {
         for build in [Build::Plain, Build::Pie] {
             let mut program = Program::start(&go, "heap", build, &[("RATE", "1")]);
-            for command in ["grow 1000", "gc 2", "snap"] {
+            for command in ["grow 1000", "gc 2"] {
                 program.obey(command);
             }
             let mut runtime = program.runtime();
             assert_eq!(runtime.missing(), Vec::<String>::new());
-            let read = runtime.profile().expect("it stands still");
-            let truth = program.truth();
+            let (read, truth) = program.at_rest(|| runtime.profile().expect("whole"));
             assert_eq!((read.interval_bytes, read.retries), (1, 0));
             assert!(truth.records.len() > 20, "{truth:?}");
             assert_eq!(rows_read(&read), rows_of_truth(&truth.records), "Go 1.{}, {build:?}", go.minor);
@@ -114,12 +113,11 @@ fn allocations_are_counted_at_once_and_what_lives_as_of_a_collection() {
 fn the_totals_are_those_of_the_program_itself() {
     for go in all("the_totals_are_those_of_the_program_itself") {
         let mut program = Program::start(&go, "heap", Build::Plain, &[]);
-        for command in ["grow 5000", "gc 1", "drop", "gc 2", "grow 77", "snap"] {
+        for command in ["grow 5000", "gc 1", "drop", "gc 2", "grow 77"] {
             program.obey(command);
         }
         let mut runtime = program.runtime();
-        let read = runtime.totals().expect("it stands still");
-        let truth = program.truth();
+        let (read, truth) = program.at_rest(|| runtime.totals().expect("whole"));
         let memory = &truth.memory;
         let said = (memory.mallocs, memory.total_alloc, memory.frees, memory.total_alloc - memory.heap_alloc);
         let totals = (read.alloc_objects, read.alloc_bytes, read.free_objects, read.free_bytes);

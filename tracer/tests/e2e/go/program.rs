@@ -1,6 +1,7 @@
 //! A running program of `tests/fixtures/go`: what it says of itself, and what tracer reads of it.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -91,6 +92,21 @@ impl Program {
     pub(super) fn obey(&mut self, command: &str) {
         self.target.command(command);
         assert_eq!(self.target.next_line(), "done", "{command}");
+    }
+
+    /// What `read` reads of it, and what it says of itself at that moment. Its runtime goes on by itself after a `snap` (it ends
+    /// a cycle, sweeps, starts a thread), so one counts only if the same was read before and after it.
+    pub(super) fn at_rest<T: PartialEq + Debug>(&mut self, mut read: impl FnMut() -> T) -> (T, Truth) {
+        let mut seen = Vec::new();
+        for _ in 0..50 {
+            let before = read();
+            self.obey("snap");
+            if read() == before {
+                return (before, self.truth());
+            }
+            seen.push(before);
+        }
+        panic!("it never stands still: {seen:?}");
     }
 
     /// What it took down at its last `snap`.
