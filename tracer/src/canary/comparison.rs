@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Options;
 use crate::frame::Frames;
 
 /// The name of the document's format.
@@ -34,6 +35,35 @@ pub struct Comparison {
     pub rest: Option<SiteChange>,
     /// Sentences the reader should know.
     pub notes: Vec<String>,
+}
+
+impl Comparison {
+    /// Of two sides of which nothing can be said, and why.
+    #[must_use]
+    pub fn undecided([base, canary]: [Release; 2], options: &Options, reason: String) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            base,
+            canary,
+            per: options.per.unwrap_or(Per::Process),
+            evidence: Evidence {
+                confidence: options.confidence,
+                max_increase: options.max_increase,
+                sampling_error_only: false,
+                sampling_error_suffices: options.sampling_error_suffices,
+                tests: 0,
+                min_share: options.min_share,
+                unit_variation: None,
+                prior_degrees_of_freedom: None,
+            },
+            decision: Decision { verdict: Verdict::NotEnoughData, is_beyond: false, reasons: vec![reason] },
+            totals: Vec::new(),
+            mean_size: MeanSize::default(),
+            sites: Vec::new(),
+            rest: None,
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// One side.

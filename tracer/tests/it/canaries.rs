@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tracer::canary::{
-    Change, Comparison, Cost, Decision, Evidence, MeanSize, Per, Quantity, Release, Row, SCHEMA, Verdict,
+    Change, Comparison, Cost, Decision, Evidence, Options, Per, Quantity, Release, Row, Verdict,
 };
 use tracer::view::canaries::{Canaries, ServiceCanary, ServiceName};
 
@@ -44,26 +44,8 @@ fn decision(verdict: Verdict, is_beyond: bool, reason: &str) -> Decision {
 
 fn comparison(units: u32, decision: Decision, totals: Vec<Row>) -> Comparison {
     let release = |name: &str| Release { name: name.to_owned(), units, ..Release::default() };
-    Comparison {
-        schema: SCHEMA.to_owned(),
-        base: release("stable"),
-        canary: release("canary"),
-        per: Per::CpuSecond,
-        evidence: Evidence {
-            confidence: 0.99,
-            max_increase: 0.05,
-            sampling_error_only: false,
-            sampling_error_suffices: false,
-            tests: 3,
-            min_share: 0.001,
-            unit_variation: None,
-            prior_degrees_of_freedom: None,
-        },
-        decision,
-        totals,
-        mean_size: MeanSize::default(),
-        sites: Vec::new(),
-        rest: None,
-        notes: Vec::new(),
-    }
+    let options = Options { per: Some(Per::CpuSecond), ..Options::default() };
+    let nothing = Comparison::undecided(["stable", "canary"].map(release), &options, String::new());
+    let evidence = Evidence { tests: 3, ..nothing.evidence };
+    Comparison { evidence, decision, totals, ..nothing }
 }

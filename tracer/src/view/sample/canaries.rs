@@ -1,7 +1,7 @@
 //! Comparisons of two releases, for the tests of views.
 
 use crate::canary::{
-    Change, Comparison, Cost, Decision, Evidence, MatchKind, MeanSize, Per, Quantity, Release, Row, SCHEMA,
+    Change, Comparison, Cost, Decision, Evidence, MatchKind, MeanSize, Options, Per, Quantity, Release, Row,
     SiteChange, Verdict,
 };
 
@@ -41,28 +41,10 @@ fn comparison(units: u32, decision: Decision) -> Comparison {
         sample_bytes: vec![65_536],
         unit_seconds: 300.0 * f64::from(units),
     };
-    Comparison {
-        schema: SCHEMA.to_owned(),
-        base: release("stable"),
-        canary: release("canary"),
-        per: Per::CpuSecond,
-        evidence: Evidence {
-            confidence: 0.99,
-            max_increase: 0.05,
-            sampling_error_only: false,
-            sampling_error_suffices: false,
-            tests: 3,
-            min_share: 0.001,
-            unit_variation: Some(0.02),
-            prior_degrees_of_freedom: None,
-        },
-        decision,
-        totals: Vec::new(),
-        mean_size: MeanSize::default(),
-        sites: Vec::new(),
-        rest: None,
-        notes: Vec::new(),
-    }
+    let options = Options { per: Some(Per::CpuSecond), ..Options::default() };
+    let nothing = Comparison::undecided(["stable", "canary"].map(release), &options, String::new());
+    let evidence = Evidence { tests: 3, unit_variation: Some(0.02), ..nothing.evidence };
+    Comparison { evidence, decision, ..nothing }
 }
 
 fn row(quantity: Quantity, [base, canary]: [f64; 2], change: Option<Change>) -> Row {

@@ -7,9 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use super::options;
-use crate::canary::{
-    Comparison, Decision, Evidence, MeanSize, Options, Per, Release, SCHEMA, Side, Verdict, compare,
-};
+use crate::canary::{Comparison, Options, Per, Release, Side, compare};
 use crate::config::CanaryConfig;
 use crate::serve::shared::Shared;
 use crate::view::canaries::{Canaries, ServiceCanary, ServiceName};
@@ -94,7 +92,7 @@ fn service(job: Job, options: &Options) -> ServiceCanary {
         Some(reason) => Err(reason),
         None => compare(base, canary, options).map_err(|error| error.to_string()),
     };
-    let mut comparison = compared.unwrap_or_else(|reason| undecided(releases, options, reason));
+    let mut comparison = compared.unwrap_or_else(|reason| Comparison::undecided(releases, options, reason));
     comparison.notes.extend(notes);
     ServiceCanary { labels: service, at: jiff::Timestamp::now(), comparison: Arc::new(comparison) }
 }
@@ -124,31 +122,6 @@ fn release(side: &Side, per: Option<Per>) -> Release {
         exposure: if per == Some(Per::CpuSecond) { cpu_seconds } else { unit_seconds },
         sample_bytes,
         unit_seconds,
-    }
-}
-
-fn undecided([base, canary]: [Release; 2], options: &Options, reason: String) -> Comparison {
-    Comparison {
-        schema: SCHEMA.to_owned(),
-        base,
-        canary,
-        per: options.per.unwrap_or(Per::Process),
-        evidence: Evidence {
-            confidence: options.confidence,
-            max_increase: options.max_increase,
-            sampling_error_only: false,
-            sampling_error_suffices: options.sampling_error_suffices,
-            tests: 0,
-            min_share: options.min_share,
-            unit_variation: None,
-            prior_degrees_of_freedom: None,
-        },
-        decision: Decision { verdict: Verdict::NotEnoughData, is_beyond: false, reasons: vec![reason] },
-        totals: Vec::new(),
-        mean_size: MeanSize::default(),
-        sites: Vec::new(),
-        rest: None,
-        notes: Vec::new(),
     }
 }
 

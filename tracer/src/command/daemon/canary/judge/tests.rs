@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::canary::Unit;
+use crate::canary::{Unit, Verdict};
 use crate::mode::Mode;
 use crate::view::sample;
 
