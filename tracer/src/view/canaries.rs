@@ -65,12 +65,19 @@ impl Canaries {
     }
 }
 
-/// Writes a list of verdicts as JSON.
+/// The document: verdicts, and what concerns all of them.
+#[derive(Serialize)]
+struct Document<'a> {
+    services: Vec<&'a ServiceCanary>,
+    notes: &'a [String],
+}
+
+/// Writes the verdicts as JSON.
 ///
 /// # Errors
 /// Only those of the writer.
 pub fn write(canaries: &Canaries, service: Option<&str>, out: &mut dyn Write) -> io::Result<()> {
-    let all: Vec<&ServiceCanary> = canaries.of_service(service).collect();
-    serde_json::to_writer_pretty(&mut *out, &all)?;
+    let document = Document { services: canaries.of_service(service).collect(), notes: &canaries.notes };
+    serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
 }

@@ -105,9 +105,9 @@ fn begin(daemon: &Daemon, prometheus: &Prometheus, stable: &mut [Shop], canary: 
 /// What the daemon says of the shop.
 #[track_caller]
 fn comparison(daemon: &Daemon) -> Value {
-    let list = daemon.json("/canary?service=shop");
-    let services = list.as_array().expect("a list");
-    let [shop] = &services[..] else { panic!("one service: {list}") };
+    let document = daemon.json("/canary?service=shop");
+    let services = document["services"].as_array().expect("a list");
+    let [shop] = &services[..] else { panic!("one service: {document}") };
     shop["comparison"].clone()
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tracer::model::node::{Node, NodeTarget};
 use tracer::serve::http;
 use tracer::serve::shared::{Refusal, Shared};
+use tracer::view::canaries::Canaries;
 
 use super::rig::{Rig, document, node, options, unpacked};
 use crate::canaries::canaries;
@@ -46,9 +47,12 @@ fn every_path_of_the_contract_answers() {
 #[test]
 fn verdicts_are_json_for_programs_and_a_page_for_browsers() {
     let rig = Rig::new(options());
-    let list = |path: &str| -> Vec<Value> { serde_json::from_slice(&rig.get(path).body).unwrap() };
-    assert_eq!(list("/canary"), Vec::<Value>::new());
-    rig.shared.publish_canaries(canaries("a shop & more"));
+    let document = |path: &str| -> Value { serde_json::from_slice(&rig.get(path).body).unwrap() };
+    let list = |path: &str| document(path)["services"].as_array().expect("a list").clone();
+    assert_eq!(document("/canary"), serde_json::json!({ "services": [], "notes": [] }));
+    let noted = Canaries { notes: vec!["two more".to_owned()], ..canaries("a shop & more") };
+    rig.shared.publish_canaries(noted);
+    assert_eq!(document("/canary?service=nobody")["notes"], serde_json::json!(["two more"]));
     let services: Vec<_> = list("/canary").iter().map(|one| one["labels"]["service"].clone()).collect();
     assert_eq!(services, ["api", "a shop & more"]);
     let [shop] = &list("/canary?service=a%20shop+%26+more")[..] else { panic!("one") };
