@@ -71,7 +71,7 @@ impl Watch {
         let now = self.started.elapsed().as_secs_f64();
         self.services.look(now, fleet.config.expire_after.as_secs_f64(), &node.targets);
         let seen = self.pictures(fleet, &node.targets, now)?;
-        let jobs = self.services.jobs(&node.targets, seen);
+        let jobs = self.services.jobs(&node.targets, seen, config.min_share.ratio());
         self.judge.send(jobs, &config, self.services.notes());
         self.took = begin.elapsed();
         self.looked = Some(Instant::now());

@@ -14,8 +14,6 @@ pub(super) const GROUPS: [&str; 2] = ["stable", "canary"];
 const MAX_SERVICES: usize = 100;
 /// Processes of one side of one service that are compared: the precision of more is not worth their pictures.
 const MAX_UNITS: usize = 32;
-/// What is in use counts from the attach: only of processes that were attached about equally long it can be compared.
-const MAX_AGE_RATIO: f64 = 1.25;
 
 /// The processes of one service by side, in the order of [`GROUPS`].
 type Members<'a> = [Vec<&'a NodeTarget>; 2];
@@ -69,6 +67,7 @@ impl Services {
         &self,
         targets: &[NodeTarget],
         mut seen: HashMap<TargetId, Option<Observed>>,
+        min_share: f64,
     ) -> Vec<Job> {
         let all = members(targets);
         let none = Members::default();
@@ -76,11 +75,10 @@ impl Services {
             .keys()
             .map(|name| {
                 let members = all.get(name).unwrap_or(&none);
-                let is_comparable = ages_are_alike(members);
-                let sides = [0, 1].map(|at| side(at, members, is_comparable, &mut seen));
-                let reason = reason(members, &sides);
-                let notes = notes(members, is_comparable);
-                Job { service: name.clone(), sides, reason, notes }
+                let nameless = nameless(members, &seen, min_share);
+                let sides = [0, 1].map(|at| side(at, members, &mut seen));
+                let reason = reason(members, &sides).or(nameless);
+                Job { service: name.clone(), sides, reason, notes: notes(members) }
             })
             .collect()
     }
@@ -98,12 +96,7 @@ fn members(targets: &[NodeTarget]) -> BTreeMap<ServiceName, Members<'_>> {
     all
 }
 
-fn side(
-    at: usize,
-    members: &Members<'_>,
-    compares_inuse: bool,
-    seen: &mut HashMap<TargetId, Option<Observed>>,
-) -> Side {
+fn side(at: usize, members: &Members<'_>, seen: &mut HashMap<TargetId, Option<Observed>>) -> Side {
     let targets = members.get(at).map_or(&[][..], Vec::as_slice);
     let versions: BTreeSet<&str> =
         targets.iter().map(|target| &*target.labels.version).filter(|version| !version.is_empty()).collect();
@@ -113,20 +106,12 @@ fn side(
         if versions.is_empty() { group.to_owned() } else { format!("{group} {}", versions.join(", ")) };
     let units = targets.iter().filter_map(|target| {
         let observed = seen.remove(&target.id)??;
-        Some(unit(target, observed, compares_inuse))
+        Some(unit(target, observed))
     });
     Side { name, units: units.collect() }
 }
 
-fn unit(target: &NodeTarget, mut observed: Observed, compares_inuse: bool) -> Unit {
-    if !compares_inuse {
-        observed.inuse_bytes = None;
-        for site in &mut observed.sites {
-            (site.inuse_objects, site.inuse_bytes) = (None, None);
-            (site.standard_error.inuse_objects, site.standard_error.inuse_bytes) = (None, None);
-        }
-        observed.sites.retain(|site| site.alloc_objects > 0);
-    }
+fn unit(target: &NodeTarget, observed: Observed) -> Unit {
     let TargetId { pid, start_time } = target.id;
     Unit {
         name: target.pod.as_ref().map_or_else(|| pid.to_string(), |pod| pod.name.to_string()),
@@ -142,18 +127,10 @@ fn unit(target: &NodeTarget, mut observed: Observed, compares_inuse: bool) -> Un
         sample_bytes: target.sample_bytes,
         exact: Some((observed.alloc_bytes, observed.alloc_objects)),
         inuse_bytes: observed.inuse_bytes,
-        // Sides of unequal ages are told apart above.
-        inuse_seconds: None,
-        is_lossy: !target.lost.is_empty(),
+        inuse_seconds: Some(target.counted_seconds),
+        is_lossy: observed.is_lossy,
         sites: observed.sites,
     }
-}
-
-/// Whether what is in use of the processes can be compared.
-fn ages_are_alike(members: &Members<'_>) -> bool {
-    let ages = || members.iter().flatten().map(|target| target.counted_seconds);
-    let (least, most) = (ages().fold(f64::INFINITY, f64::min), ages().fold(0.0, f64::max));
-    most <= least * MAX_AGE_RATIO
 }
 
 /// Why nothing can be compared, if that is so.
@@ -172,15 +149,26 @@ fn reason(members: &Members<'_>, sides: &[Side; 2]) -> Option<String> {
     })
 }
 
-fn notes(members: &Members<'_>, compares_inuse: bool) -> Vec<String> {
+/// Call sites that are large enough to be tested and cannot be: without them there may be too little that has changed.
+fn nameless(
+    members: &Members<'_>,
+    seen: &HashMap<TargetId, Option<Observed>>,
+    min_share: f64,
+) -> Option<String> {
+    let all = members.iter().flatten().filter_map(|target| Some((target, seen.get(&target.id)?.as_ref()?)));
+    let (target, observed) = all.max_by(|a, b| a.1.nameless_share.total_cmp(&b.1.nameless_share))?;
+    (observed.nameless_share >= min_share).then(|| {
+        format!(
+            "the names of call sites with {:.1} % of what process {} has allocated are still being looked up: its numbers come \
+             with the next look",
+            100.0 * observed.nameless_share,
+            target.id.pid
+        )
+    })
+}
+
+fn notes(members: &Members<'_>) -> Vec<String> {
     let mut notes = Vec::new();
-    let knows_inuse = || members.iter().flatten().all(|target| target.inuse_bytes.is_some());
-    if !compares_inuse && knows_inuse() {
-        notes.push(
-            "what is in use was not compared: it counts from the attach, and the processes were attached for unequal times"
-                .to_owned(),
-        );
-    }
     for (group, targets) in GROUPS.iter().zip(members) {
         if targets.len() > MAX_UNITS {
             notes.push(format!("{MAX_UNITS} of {} processes of {group} were compared", targets.len()));

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use crate::canary::own_cpu_seconds;
 use crate::mode::Mode;
 use crate::model::snapshot::{CallSite, Snapshot, Target, Totals};
+use crate::symbolize::NOT_YET;
 
 /// Moments that are kept per window.
 const STEPS: f64 = 4.0;
@@ -28,6 +29,8 @@ struct Moment {
     cpu: Cpu,
     alloc_objects: u64,
     alloc_bytes: u64,
+    /// Events that were lost.
+    lost: u64,
     /// By the number of the call site, in its order.
     sites: Vec<(u32, Counted)>,
 }
@@ -64,6 +67,11 @@ pub(super) struct Observed {
     pub(super) alloc_bytes: u64,
     /// With its standard error; since counting began.
     pub(super) inuse_bytes: Option<(u64, f64)>,
+    /// Events were lost in the window, or something is not probed.
+    pub(super) is_lossy: bool,
+    /// Of the objects or the bytes, whichever is more: the part of the call sites that have no names yet. They are not among
+    /// the sites: with numbers for names they would be other ones than those of the other processes.
+    pub(super) nameless_share: f64,
     pub(super) sites: Vec<CallSite>,
 }
 
@@ -102,6 +110,7 @@ impl Moment {
             cpu,
             alloc_objects: totals.alloc_objects,
             alloc_bytes: totals.alloc_bytes,
+            lost: lost(picture),
             sites,
         }
     }
@@ -110,15 +119,27 @@ impl Moment {
         let all = (cpu.all - self.cpu.all).max(0.0);
         let own = own_cpu_seconds(all, Some((cpu.tracing - self.cpu.tracing).max(0.0)));
         let error = totals.standard_error.get("inuse_bytes").copied().unwrap_or(0.0);
+        let misses_probes = picture.quality.attach_failures.values().any(|&count| count > 0);
+        let is_lossy = misses_probes || lost(&picture) > self.lost;
+        let since = picture.sites.into_iter().filter_map(|site| self.site_since(site));
+        let (nameless, sites): (Vec<_>, Vec<_>) = since.partition(is_nameless);
+        let alloc_objects = totals.alloc_objects.saturating_sub(self.alloc_objects);
+        let alloc_bytes = totals.alloc_bytes.saturating_sub(self.alloc_bytes);
+        let part = |count: fn(&CallSite) -> u64, all: u64| {
+            nameless.iter().map(count).sum::<u64>() as f64 / all.max(1) as f64
+        };
         Observed {
             seconds: now - self.at,
             cpu_seconds: own,
             tracing_share: if all > 0.0 { 1.0 - own / all } else { 0.0 },
             mode: picture.mode,
-            alloc_objects: totals.alloc_objects.saturating_sub(self.alloc_objects),
-            alloc_bytes: totals.alloc_bytes.saturating_sub(self.alloc_bytes),
+            alloc_objects,
+            alloc_bytes,
             inuse_bytes: totals.inuse_bytes.map(|bytes| (bytes, error)),
-            sites: picture.sites.into_iter().filter_map(|site| self.site_since(site)).collect(),
+            is_lossy,
+            nameless_share: part(|site| site.alloc_objects, alloc_objects)
+                .max(part(|site| site.alloc_bytes, alloc_bytes)),
+            sites,
         }
     }
 
@@ -152,6 +173,14 @@ impl Moment {
             ..site
         })
     }
+}
+
+fn lost(picture: &Snapshot) -> u64 {
+    picture.quality.lost.values().sum()
+}
+
+fn is_nameless(site: &CallSite) -> bool {
+    site.frames.iter().any(|frame| frame.reason.as_deref() == Some(NOT_YET))
 }
 
 impl Cpu {

@@ -1,6 +1,9 @@
 //! Differences of pictures.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::frame::Frame;
 use crate::view::sample;
 
 /// A picture of one process with these call sites: number, objects, standard error of the bytes. An object has 10 bytes.
@@ -81,4 +84,35 @@ fn a_site_whose_number_has_come_back_counts_from_nothing() {
     let seen = window.look(15.0, 60.0, picture(1.0, &[(1, 30, 0.0), (2, 200, 0.0)])).unwrap();
     let sites: Vec<_> = seen.sites.iter().map(|site| (site.id, site.alloc_objects)).collect();
     assert_eq!(sites, [(1, 30), (2, 190)]);
+}
+
+#[test]
+fn only_what_was_lost_in_the_window_makes_it_lossy() {
+    let lost = |count: u64| {
+        let mut picture = picture(1.0, &[(1, 100 + count, 0.0)]);
+        picture.quality.lost.insert("map_full".to_owned(), count);
+        picture.quality.attach_failures.clear();
+        picture
+    };
+    let mut window = Window::default();
+    window.look(0.0, 60.0, lost(3));
+    assert!(!window.look(15.0, 60.0, lost(3)).unwrap().is_lossy, "that was before");
+    assert!(window.look(30.0, 60.0, lost(4)).unwrap().is_lossy);
+    let mut unprobed = lost(4);
+    unprobed.quality.attach_failures.insert("calloc".to_owned(), 1);
+    let mut window = Window::default();
+    window.look(0.0, 60.0, unprobed.clone());
+    assert!(window.look(15.0, 60.0, unprobed).unwrap().is_lossy);
+}
+
+#[test]
+fn a_site_without_its_names_yet_is_left_out_and_its_part_is_said() {
+    let mut window = Window::default();
+    window.look(0.0, 60.0, picture(1.0, &[(1, 100, 0.0)]));
+    let mut picture = picture(1.0, &[(1, 400, 0.0), (2, 100, 0.0)]);
+    let nameless = Arc::new(Frame { reason: Some(NOT_YET.to_owned()), function: None, ..Frame::default() });
+    picture.sites[1].frames = [nameless].into_iter().collect();
+    let seen = window.look(15.0, 60.0, picture).unwrap();
+    assert_eq!(seen.sites.iter().map(|site| site.id).collect::<Vec<_>>(), [1]);
+    assert_eq!((seen.alloc_objects, seen.nameless_share), (400, 0.25));
 }
