@@ -192,7 +192,7 @@ pub struct TraceArgs {
     #[arg(long, value_enum, default_value_t = Attach::Auto)]
     pub attach: Attach,
     /// Record a stop of the world by Go's garbage collector, or by another part of its runtime, that takes so long; 0s is
-    /// every one
+    /// every one, off sees none and places no probe for them
     #[arg(long, value_name = "TIME", default_value = "5ms")]
     pub gc_threshold: String,
     /// Trace children too [default: no for attach, yes for run]

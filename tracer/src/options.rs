@@ -96,8 +96,8 @@ pub struct TraceOptions {
     pub choice: Choice,
     /// How probes are attached.
     pub attach: Attach,
-    /// A stop of the world by Go's runtime that takes so long is recorded.
-    pub gc_threshold: Duration,
+    /// A stop of the world by Go's runtime that takes so long is recorded; `None`: stops are not probed.
+    pub gc_threshold: Option<Duration>,
     /// Children too.
     pub follow_forks: bool,
     /// Processes that nobody named may come: the execs and forks of all are looked at.
@@ -176,7 +176,7 @@ pub fn trace(args: &TraceArgs, is_run: bool) -> Result<TraceOptions, UsageError>
             symbol_prefix: args.symbol_prefix.clone(),
         },
         attach: args.attach,
-        gc_threshold: time_or_none(&args.gc_threshold, "--gc-threshold")?,
+        gc_threshold: gc_threshold(&args.gc_threshold, "--gc-threshold")?,
         watch_all: false,
         follow_forks: args.follow_forks.map_or(is_run, |choice| choice == YesNo::Yes),
         max_stacks: args.max_stacks,
@@ -349,11 +349,16 @@ pub(crate) fn duration(text: &str, name: &str) -> Result<Duration, UsageError> {
     }
 }
 
-/// A time that may be none.
-pub(crate) fn time_or_none(text: &str, name: &str) -> Result<Duration, UsageError> {
+/// From how long on a stop of the world is recorded; `None` is `off`: stops are not probed.
+pub(crate) fn gc_threshold(text: &str, name: &str) -> Result<Option<Duration>, UsageError> {
+    if text == "off" {
+        return Ok(None);
+    }
     match humantime::parse_duration(text) {
-        Ok(duration) => Ok(duration),
-        Err(error) => wrong(format!("{name} {text}: {error}. Use a time such as 5ms, or 0s")),
+        Ok(duration) => Ok(Some(duration)),
+        Err(error) => {
+            wrong(format!("{name} {text}: {error}. Use a time such as 5ms, 0s for every stop, or off"))
+        }
     }
 }
 

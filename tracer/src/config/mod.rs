@@ -55,8 +55,8 @@ pub struct Config {
     pub max_series: usize,
     /// Series of which no process is there stay so long.
     pub expire_after: Duration,
-    /// A stop of the world by Go's runtime that takes so long is recorded.
-    pub gc_threshold: Duration,
+    /// A stop of the world by Go's runtime that takes so long is recorded; `None`: stops are not probed.
+    pub gc_threshold: Option<Duration>,
     /// Call sites per label set with a metric of their own; 0 is none.
     pub top_sites: usize,
     /// Labels that everything has.
@@ -130,7 +130,7 @@ impl Default for Config {
             max_unwind_bytes: 64 << 20,
             max_series: 1000,
             expire_after: Duration::from_secs(10 * 60),
-            gc_threshold: Duration::from_millis(5),
+            gc_threshold: Some(Duration::from_millis(5)),
             top_sites: 0,
             labels: BTreeMap::new(),
             label_rules: LabelRules::or_built_in(Vec::new()),

@@ -25,7 +25,7 @@ pub(super) fn toml(config: &Config, origins: &Origins) -> String {
     out.value("max_unwind", size(config.max_unwind_bytes));
     out.value("max_series", count(config.max_series));
     out.value("expire_after", time(config.expire_after));
-    out.value("gc_threshold", time(config.gc_threshold));
+    out.value("gc_threshold", config.gc_threshold.map_or_else(|| "off".to_owned(), time));
     out.value("top_sites", count(config.top_sites));
     http(&mut out, &config.http);
     if let Some(options) = &config.kubernetes {

@@ -32,7 +32,7 @@ pub(super) fn config(table: Table<'_>, args: &DaemonArgs, around: &Around) -> Co
         max_series: settings.number("max_series", 1..=100_000).unwrap_or(default.max_series),
         expire_after: settings.get("expire_after", Kind::Text, check::time).unwrap_or(default.expire_after),
         gc_threshold: settings
-            .get("gc_threshold", Kind::Text, options::time_or_none)
+            .get("gc_threshold", Kind::Text, options::gc_threshold)
             .unwrap_or(default.gc_threshold),
         top_sites: settings.number("top_sites", 0..=1000).unwrap_or(default.top_sites),
         canary: canary::options(&mut settings.table),

@@ -61,6 +61,7 @@ max_live = 200
 max_unwind = 2097152
 max_series = 7
 expire_after = "1h"
+gc_threshold = "off"
 top_sites = 5
 [http]
 max_connections = 1
@@ -115,7 +116,7 @@ fn every_setting_is_taken() {
     );
     assert_eq!((config.max_stacks, config.max_live, config.max_unwind_bytes), (100, 200, 2 << 20));
     assert_eq!((config.max_series, config.top_sites), (7, 5));
-    assert_eq!(config.expire_after, Duration::from_secs(3600));
+    assert_eq!((config.expire_after, config.gc_threshold), (Duration::from_secs(3600), None));
     assert_eq!(config.labels, BTreeMap::from([("namespace".to_owned(), "shop".to_owned())]));
     let strings = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect::<Vec<_>>();
@@ -202,6 +203,7 @@ fn a_wrong_value_is_an_error_with_its_place_and_what_would_be_right() {
         ("interval = 1", "interval must be text in quotes, and is a number"),
         ("interval = '0s'", "interval 0s: it must be above 0"),
         ("expire_after = '1year'", "expire_after 1year: it must be at most "),
+        ("gc_threshold = 'never'", "gc_threshold never: "),
         ("listen = ':9464'", "listen :9464: it must be an IP address and a port, such as 127.0.0.1:9464"),
         ("max_stacks = '100'", "max_stacks must be a whole number, without quotes, and is text"),
         ("max_stacks = 0", "max_stacks 0: it must be a whole number of 1 to 16777216"),
@@ -423,7 +425,7 @@ fn a_difference_needs_a_restart_only_where_something_is_there_already() {
     check("listen = '127.0.0.1:1'\nmax_live = 1\n", &["listen", "max_live"]);
     check("http = { tls_key = 'k', tls_certificate = 'c' }", &["http.tls_certificate, http.tls_key"]);
     let whole = Config::default().difference_needing_restart(&good(WHOLE));
-    assert_eq!(whole.len(), 12, "{whole:?}");
+    assert_eq!(whole.len(), 13, "{whole:?}");
 }
 
 #[test]

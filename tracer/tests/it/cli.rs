@@ -90,6 +90,7 @@ fn a_value_that_does_not_parse_is_refused_with_its_option() {
         (&["--duration", "soon"][..], "tracer: --duration soon: ", "Use a time such as 10s or 500ms"),
         (&["--duration", "10"], "tracer: --duration 10: ", "Use a time such as 10s or 500ms"),
         (&["--interval", "-1s"], "error: ", ""),
+        (&["--gc-threshold", "never"], "tracer: --gc-threshold never: ", "0s for every stop, or off"),
         (&["--older-than", "old"], "tracer: --older-than old: ", "Use a time such as 10s or 500ms"),
         (&["--sample-bytes", "many"], "tracer: --sample-bytes many: ", "Use a size such as 0 or 512KiB"),
         (&["--include", "("], "tracer: --include (: ", "unclosed group"),

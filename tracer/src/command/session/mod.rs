@@ -65,8 +65,8 @@ pub struct Session {
     is_live_safe: bool,
     ages: AgePasses,
     choice: crate::options::Choice,
-    /// From here on a stop of the world is recorded.
-    gc_threshold: Duration,
+    /// From here on a stop of the world is recorded; `None`: stops are not probed.
+    gc_threshold: Option<Duration>,
     seed: u64,
     files: FileCache,
     plans: PlanCaches,

@@ -1,5 +1,7 @@
 //! Stops of the world by probes, against what the runtime says of its collections.
 
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -199,6 +201,44 @@ fn every_stop_is_recorded_where_all_are_long() {
         assert_eq!(stops.long.len(), LONG_STOPS_MAX);
         assert_eq!(stops.long.len() as u64 + stops.long_dropped, stops.count(), "{stops:?}");
         assert!(stops.long.is_sorted_by_key(|stop| stop.at), "{stops:?}");
+    }
+}
+
+/// Bytes of a running program's code that are not those of its file: probes are.
+fn changed_bytes(pid: u32, program: &Path) -> usize {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("it runs");
+    let path = program.to_str().expect("a plain path");
+    let code = maps.lines().find(|line| line.ends_with(path) && line.contains(" r-xp "));
+    let fields: Vec<&str> = code.expect("it has code").split([' ', '-']).collect();
+    let number = |at: usize| u64::from_str_radix(fields[at], 16).expect("a number");
+    let (begin, end, offset) = (number(0), number(1), number(4));
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).expect("it runs");
+    let mut running = vec![0; (end - begin) as usize];
+    memory.read_exact_at(&mut running, begin).expect("it is mapped");
+    let file = std::fs::read(program).expect("it was built");
+    let written = &file[offset as usize..];
+    assert!(written.len().min(running.len()) > 100_000, "that is its code");
+    running.iter().zip(written).filter(|(running, written)| running != written).count()
+}
+
+#[test]
+fn without_a_threshold_no_instruction_of_the_program_is_a_probe() {
+    let name = "without_a_threshold_no_instruction_of_the_program_is_a_probe";
+    if !kernel_or_skip(name) {
+        return;
+    }
+    for go in oldest_and_newest(name) {
+        for (threshold, is_probed) in [("off", false), ("5ms", true)] {
+            let mut target = start(&go, Build::Plain);
+            let mut tracer = Tracer::attach(target.pid(), &["--go", "runtime", "--gc-threshold", threshold]);
+            tracer.wait_counting();
+            obey(&mut target, "collect 3");
+            let changed = changed_bytes(target.pid(), &go.build("stops", Build::Plain));
+            assert_eq!(changed > 0, is_probed, "{threshold}, Go 1.{}: {changed}", go.minor);
+            let snapshot = tracer.stop().success();
+            let gc = snapshot.targets[0].gc.as_ref().expect("the runtime tells of its collections");
+            assert_eq!((gc.stops.is_some(), gc.cycles), (is_probed, 3), "{threshold}: {gc:?}");
+        }
     }
 }
 

@@ -235,10 +235,10 @@ const fn cookie(slot: u32, function: u8) -> Cookie {
 }
 
 impl Session {
-    /// Places the probes of the stops of the world in the present image of a process. Where that fails, collections are known
+    /// Places the probes of the stops of the world in the present image of a process, if they are wanted. Where that fails, collections are known
     /// by what the runtime says of whole cycles; a note says why.
     pub(in crate::command::session) fn attach_stops(&mut self, index: usize) {
-        let threshold = self.gc_threshold;
+        let Some(threshold) = self.gc_threshold else { return };
         let Some(traced) = self.traced.get_mut(index) else { return };
         let pid = traced.pid();
         let Some((slot, stops)) = traced.stops_of_image() else { return };
