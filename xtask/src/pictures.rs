@@ -1,5 +1,6 @@
-//! `pictures`: the README's pictures of the live view, out of real runs.
+//! `pictures`: the pictures of the live view and of a comparison, out of real runs.
 
+mod canary;
 mod grid;
 
 use std::{fs, path::Path};
@@ -38,7 +39,7 @@ const PICTURES: [Picture; 2] = [
     },
     Picture {
         name: "flame",
-        cast: |stage| stage.redis("set,lpush,hset,zadd"),
+        cast: |stage| stage.redis("redis", "set,lpush,hset,zadd", 200),
         size: (120, 28),
         seconds: 66,
         // To a box of the program itself, below what starts every program.
@@ -68,7 +69,7 @@ pub(crate) fn task(args: Parser) -> Result<()> {
         save(&folder.join(format!("{}.svg", picture.name)), &screen)?;
         view.quit()?;
     }
-    Ok(())
+    canary::take(&stage, &folder)
 }
 
 /// A dark terminal, whatever the page is that it stands on.

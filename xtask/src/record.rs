@@ -43,7 +43,7 @@ const RECORDINGS: [Recording; 5] = [
     },
     Recording {
         name: "redis",
-        cast: |stage| stage.redis("set"),
+        cast: |stage| stage.redis("redis", "set", 200),
         args: &["--mode", "alloc"],
         documents: &[(15, "alloc-redis")],
     },

@@ -70,6 +70,11 @@ impl Stage {
         Ok(stage)
     }
 
+    /// Where something of it lies.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        Path::new(FOLDER).join(name)
+    }
+
     /// The path of a program that is compiled from a fixture.
     fn compiled(&self, fixture: &str, name: &str, compile: &[&str]) -> Result<PathBuf> {
         let (source, program) = (Path::new(FIXTURES).join(fixture), Path::new(FOLDER).join(name));
@@ -93,9 +98,9 @@ impl Stage {
         Program::start(&self.compiled("long_names.cpp", name, &compile)?, args)
     }
 
-    /// Debian's redis, and its own benchmark that asks it without end.
-    pub(crate) fn redis(&self, commands: &str) -> Result<Cast> {
-        let socket = format!("{FOLDER}/redis.socket");
+    /// Debian's redis, and its own benchmark that asks it without end, with values of so many bytes.
+    pub(crate) fn redis(&self, name: &str, commands: &str, value_bytes: u32) -> Result<Cast> {
+        let socket = format!("{FOLDER}/{name}.socket");
         let server =
             ["--port", "0", "--save", "", "--loglevel", "warning", "--dir", FOLDER, "--unixsocket", &socket];
         let server = Program::start(Path::new("/usr/bin/redis-server"), &server)?;
@@ -106,15 +111,16 @@ impl Stage {
             }
             thread::sleep(Duration::from_millis(50));
         }
+        let bytes = value_bytes.to_string();
         let load =
-            ["-s", &socket, "-t", commands, "-c", "4", "-r", "20000", "-d", "200", "-n", "2000", "-l", "-q"];
+            ["-s", &socket, "-t", commands, "-c", "4", "-r", "20000", "-d", &bytes, "-n", "2000", "-l", "-q"];
         let load = Program::start(Path::new("/usr/bin/redis-benchmark"), &load)?;
         Ok(Cast { _load: vec![load], targets: vec![server] })
     }
 
     /// Opens the live view on the targets, in a terminal of this size.
     pub(crate) fn view(&self, name: &str, size: (u16, u16), cast: &Cast, args: &[&str]) -> Result<View> {
-        let pids: String = cast.targets.iter().map(|target| format!(" --pid {}", target.pid())).collect();
+        let pids: String = cast.pids().map(|pid| format!(" --pid {pid}")).collect();
         let tracer = toolchain::tracer(true);
         let command = format!("exec '{}' attach{pids} {}", tracer.display(), args.join(" "));
         let terminal =
@@ -141,6 +147,11 @@ impl Drop for Stage {
 impl Cast {
     pub(crate) fn of(targets: Vec<Program>) -> Self {
         Self { _load: Vec::new(), targets }
+    }
+
+    /// Of the programs that are traced.
+    pub(crate) fn pids(&self) -> impl Iterator<Item = u32> {
+        self.targets.iter().map(Program::pid)
     }
 }
 
