@@ -9,6 +9,7 @@ use crate::copies::copy_program;
 use crate::daemon::books::wait_counted_in;
 use crate::daemon::driver::Daemon;
 use crate::harness::{Target, Tracer, kernel_or_skip, tracer};
+use crate::servants::wait_counting_in;
 
 /// What this function has asked for itself: objects, bytes.
 fn of_function(snapshot: &Snapshot, function: &str) -> (u64, u64) {
@@ -110,6 +111,40 @@ fn advise_names_a_growing_map_by_probes() {
         let named = advice.iter().find(|one| one["function"] == "main.lookupAttributes");
         let named = named.unwrap_or_else(|| panic!("Go 1.{}: {report:#}", go.minor));
         assert!(named["file"].as_str().is_some_and(|file| file.ends_with("keeper.go")), "{named}");
+        assert!(target.alive(), "and it goes on");
+    }
+}
+
+/// Check that a child by Go's `os/exec`, which shares its parent's memory until it executes, has numbers of its own.
+#[test]
+fn a_child_of_a_probed_program_is_counted_by_itself() {
+    let name = "a_child_of_a_probed_program_is_counted_by_itself";
+    if !kernel_or_skip(name) {
+        return;
+    }
+    for go in oldest_and_newest(name) {
+        let mut target = Target::start(&go.build("allocates", Build::Plain), &[]);
+        let mut tracer = Tracer::attach(target.pid(), &["--follow-forks=yes"]);
+        tracer.wait_counting();
+        let mut obey = |command: &str| -> Value {
+            target.command(command);
+            target.next_json()
+        };
+        obey("work 3000");
+        let child = obey("start")["pid"].as_u64().expect("it has started one");
+        let child = u32::try_from(child).expect("a pid");
+        wait_counting_in(&tracer, child);
+        obey("child work 5000");
+        obey("work 1000");
+        let snapshot = tracer.stop().success();
+        let nodes = |pid: u32| -> u64 {
+            let sites = sites_in(&snapshot, "main.makeNode").into_iter().filter(|site| site.pid == pid);
+            sites.map(|site| site.alloc_objects).sum()
+        };
+        assert_eq!((nodes(target.pid()), nodes(child)), (4000, 5000), "Go 1.{}", go.minor);
+        let sources: Vec<_> =
+            snapshot.targets.iter().flat_map(|one| &one.allocators).map(|one| one.source.as_str()).collect();
+        assert_eq!(sources, ["uprobe", "uprobe"], "the runtime of neither takes samples");
         assert!(target.alive(), "and it goes on");
     }
 }
