@@ -23,6 +23,8 @@ use words::{text_at, u32_at};
 const ENTRY_BYTES: usize = 8;
 /// Most calls that are inlined into one another: a table that says more runs in a circle.
 const MAX_DEPTH: usize = 1000;
+/// Bytes of all names for each byte of the tables.
+const NAMES_PER_BYTE: usize = 4;
 /// Functions whose inlined calls are looked at to see whether the data is where it is said to be.
 const CHECKED_FUNCTIONS: usize = 64;
 
@@ -177,8 +179,15 @@ impl Lines {
     }
 
     fn named(&self) -> impl Iterator<Item = (String, Range<ElfVaddr>)> {
-        self.all().filter_map(|function| {
-            let name = self.name(function.record.name_at()?)?;
+        // Each has a name of its own, but for a few: a table in which all share a long one is made to take time.
+        let mut left = self.data.len().saturating_mul(NAMES_PER_BYTE);
+        let names = self.all().map_while(move |function| {
+            let name = function.record.name_at().and_then(|at| self.name(at));
+            left = left.checked_sub(name.as_ref().map_or(0, String::len))?;
+            Some((name, function))
+        });
+        names.filter_map(|(name, function)| {
+            let name = name?;
             let place = |distance: u32| self.text.0.checked_add(distance.into()).map(ElfVaddr);
             Some((name, place(function.code.start)?..place(function.code.end)?))
         })

@@ -15,10 +15,13 @@ pub(in crate::go) fn u64_at(data: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.try_into().ok()?))
 }
 
-/// The text before the first zero byte.
+/// Of a name: those of instances of generic functions spell out their types.
+const MAX_TEXT_BYTES: usize = 64 << 10;
+
+/// The text before the first zero byte, which must come in time.
 pub(in crate::go) fn text_at(data: &[u8], at: usize) -> Option<String> {
     let rest = data.get(at..)?;
-    let end = rest.iter().position(|&byte| byte == 0)?;
+    let end = rest.iter().take(MAX_TEXT_BYTES).position(|&byte| byte == 0)?;
     Some(String::from_utf8_lossy(rest.get(..end)?).into_owned())
 }
 

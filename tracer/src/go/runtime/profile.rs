@@ -13,6 +13,11 @@ use crate::go::heap::{Bucket, HeapProfile};
 
 /// Most buckets of one process: at 20 calls each 300 MB of its memory.
 const MAX_BUCKETS: usize = 1_000_000;
+/// Words of buckets that are learnt in the life of a process: what the most of them have at 20 calls each. Headers may lie within
+/// the stacks of others where a process wants that, and its list may be another one each time.
+const MAX_WORDS: u64 = 32 << 20;
+/// Of each bucket, beside its stack.
+const HEADER_WORDS: u64 = 8;
 /// Most calls of a stack (`maxProfStackDepth`, of which the runtime keeps 128 unless told otherwise).
 const MAX_STACK: u64 = 1024;
 /// A bucket's kind (`memProfile`).
@@ -38,6 +43,8 @@ pub(super) struct Profile {
     at: Addresses,
     layout: BucketLayout,
     known: Known,
+    /// Words of all buckets that were ever found.
+    words: u64,
 }
 
 /// Buckets that were found, ordered by their records' addresses.
@@ -81,7 +88,7 @@ struct Now {
 
 impl Profile {
     pub(super) fn new(at: Addresses, layout: BucketLayout) -> Self {
-        Self { at, layout, known: Known::default() }
+        Self { at, layout, known: Known::default(), words: 0 }
     }
 
     /// Mean bytes between samples now; `None` if the runtime takes none.
@@ -158,7 +165,7 @@ impl Profile {
     }
 
     /// The buckets from `head` on, until the one that is known already (0: to the end).
-    fn found(&self, memory: &Memory, head: u64, known: u64) -> Result<Vec<Found>, Unread> {
+    fn found(&mut self, memory: &Memory, head: u64, known: u64) -> Result<Vec<Found>, Unread> {
         let mut pages = Pages::of(memory);
         let mut seen = HashSet::new();
         let (mut found, mut next) = (Vec::new(), head);
@@ -177,6 +184,13 @@ impl Profile {
                 return Err(damaged(
                     next,
                     &format!("is no bucket: its kind is {typ}, its stack has {nstk} calls"),
+                ));
+            }
+            self.words += nstk + HEADER_WORDS;
+            if self.words > MAX_WORDS {
+                return Err(damaged(
+                    next,
+                    "is one of too many: they have changed again and again, or are too large",
                 ));
             }
             let too_high = || damaged(next, "is no bucket: its address is too high");

@@ -1,6 +1,7 @@
 //! Offsets of the runtime's structures out of a Go program's own DWARF: what the program was really built with.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use gimli::{
     AttributeValue, DebuggingInformationEntry, Dwarf, EndianSlice, EntriesCursor, LittleEndian, SectionId,
@@ -10,6 +11,11 @@ use crate::elf::Image;
 
 /// Most bytes of one section, decompressed.
 const MAX_SECTION_BYTES: u64 = 512 << 20;
+/// Most bytes of the tables that say what entries have: a compressed one may become some hundred times as large, and each of
+/// its entries takes a hundred bytes.
+const MAX_TABLE_BYTES: u64 = 16 << 20;
+/// That looking through it may take: a program may have been made to take long.
+const MAX_TIME: Duration = Duration::from_secs(10);
 /// Most entries of the runtime's unit that are looked at: twenty times as many as it has in Go 1.27.
 const MAX_ENTRIES: usize = 2_000_000;
 /// The name of the runtime's unit.
@@ -35,30 +41,43 @@ impl Fields {
 pub(super) fn fields(image: &Image, wanted: &[&str]) -> Result<Option<Fields>, String> {
     let mut sections = HashMap::new();
     for id in [SectionId::DebugInfo, SectionId::DebugAbbrev, SectionId::DebugStr, SectionId::DebugLineStr] {
-        let data = image.plain_section_data(id.name(), MAX_SECTION_BYTES);
+        let most = if id == SectionId::DebugAbbrev { MAX_TABLE_BYTES } else { MAX_SECTION_BYTES };
+        let data = image.plain_section_data(id.name(), most);
         let data = data.map_err(|error| format!("{} of its DWARF cannot be read: {error}", id.name()))?;
         sections.insert(id.name(), data.map(|(_, data)| data).unwrap_or_default());
     }
     let slice = |id: SectionId| sections.get(id.name()).map_or(&[][..], Vec::as_slice);
     let dwarf = Dwarf::load(|id| Ok::<_, gimli::Error>(EndianSlice::new(slice(id), LittleEndian)));
-    let found = dwarf.and_then(|dwarf| in_units(&dwarf, wanted));
+    let until = Instant::now() + MAX_TIME;
+    let found = dwarf.and_then(|dwarf| in_units(&dwarf, wanted, until));
     let found = found.map_err(|error| format!("its DWARF is damaged: {error}"))?;
+    let found = found.ok_or_else(|| format!("its DWARF takes longer than {MAX_TIME:?} to look through"))?;
     Ok((!found.0.is_empty()).then_some(found))
 }
 
-fn in_units(dwarf: &Dwarf<Slice<'_>>, wanted: &[&str]) -> gimli::Result<Fields> {
+/// `None` when it is not done by then.
+fn in_units(dwarf: &Dwarf<Slice<'_>>, wanted: &[&str], until: Instant) -> gimli::Result<Option<Fields>> {
     let mut units = dwarf.units();
     let mut found = Fields::default();
+    // Go's units share one table.
+    let mut table = None;
     while let Some(header) = units.next()? {
-        // Not `Dwarf::unit`, which reads lines and addresses too.
-        let abbreviations = dwarf.abbreviations(&header)?;
-        let mut entries = header.entries(&abbreviations);
+        if Instant::now() > until {
+            return Ok(None);
+        }
+        let at = header.debug_abbrev_offset();
+        if table.as_ref().is_none_or(|&(known, _)| known != at) {
+            // Not `Dwarf::unit`, which reads lines and addresses too.
+            table = Some((at, dwarf.abbreviations(&header)?));
+        }
+        let Some((_, abbreviations)) = &table else { continue };
+        let mut entries = header.entries(abbreviations);
         let name = entries.next_dfs()?.and_then(|root| name_of(dwarf, root));
         if name.as_deref() == Some(UNIT) {
             in_runtime(dwarf, entries, wanted, &mut found)?;
         }
     }
-    Ok(found)
+    Ok(Some(found))
 }
 
 /// The structures stand right below the unit, their members right below them.
