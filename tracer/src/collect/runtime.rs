@@ -11,6 +11,8 @@ use crate::go::{Bucket, GcState, HeapProfile, HeapTotals, SizeClass};
 
 /// Of a tiny object (`maxTinySize` of Go's runtime/sizeclasses.go, less one).
 const TINY_BYTES_MAX: u64 = 15;
+/// Changes of the interval after which samples are still told apart: a program sets its rate once, or now and then by hand.
+const CLOSED_MAX: usize = 8;
 
 /// The samples of one call stack of one process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,26 +40,75 @@ pub struct ProfiledSize {
     pub live: u64,
 }
 
+/// What of a profile [`profiled`] counts from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Allocated and freed samples by the bucket's address.
+    samples: HashMap<u64, (u64, u64)>,
+    /// Samples of times when their interval was another one.
+    closed: Vec<Closed>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Closed {
+    interval_bytes: u64,
+    /// As in [`Marks`].
+    samples: HashMap<u64, (u64, u64)>,
+}
+
+impl Marks {
+    /// Counts from this reading on.
+    #[must_use]
+    pub fn of(profile: &HeapProfile) -> Self {
+        let samples = profile.buckets.iter().map(|bucket| (bucket.address, (bucket.allocated, bucket.freed)));
+        Self { samples: samples.collect(), closed: Vec::new() }
+    }
+
+    /// The program samples at another interval from now on: what came up to the last reading keeps that of then. `false`: that
+    /// was so too often, and what comes is weighed with what is there.
+    pub fn close(&mut self, last: &HeapProfile) -> bool {
+        if self.closed.len() >= CLOSED_MAX {
+            return false;
+        }
+        let new = last.buckets.iter().map(|bucket| (bucket.address, self.since(bucket)));
+        let samples = new.filter(|&(_, since)| since != (0, 0)).collect();
+        self.closed.push(Closed { interval_bytes: last.interval_bytes, samples });
+        self.samples = Self::of(last).samples;
+        true
+    }
+
+    /// Allocated and freed samples of a bucket.
+    fn since(&self, bucket: &Bucket) -> (u64, u64) {
+        let (allocated, freed) = self.samples.get(&bucket.address).copied().unwrap_or_default();
+        (bucket.allocated.saturating_sub(allocated), bucket.freed.saturating_sub(freed))
+    }
+}
+
 /// Samples by call stack since an earlier reading, with what is live now. `key_of` is the key of a bucket's stack.
 #[must_use]
 pub fn profiled(
     now: &HeapProfile,
-    start: &HashMap<u64, (u64, u64)>,
+    start: &Marks,
     slot: u32,
     key_of: impl Fn(&Bucket) -> u64,
 ) -> Vec<ProfiledSite> {
     let mut places: HashMap<u64, usize> = HashMap::new();
     let mut sites: Vec<ProfiledSite> = Vec::new();
     for bucket in &now.buckets {
-        let (allocated, freed) = start.get(&bucket.address).copied().unwrap_or_default();
-        let size = ProfiledSize {
+        let sized = |interval_bytes, (allocated, freed), live| ProfiledSize {
             size_bytes: bucket.size_bytes,
-            interval_bytes: now.interval_bytes,
-            allocated: bucket.allocated.saturating_sub(allocated),
-            freed: bucket.freed.saturating_sub(freed),
-            live: bucket.live,
+            interval_bytes,
+            allocated,
+            freed,
+            live,
         };
-        if size.allocated == 0 && size.live == 0 {
+        let closed = start.closed.iter().filter_map(|closed| {
+            Some(sized(closed.interval_bytes, *closed.samples.get(&bucket.address)?, 0))
+        });
+        let present = sized(now.interval_bytes, start.since(bucket), bucket.live);
+        let sizes: Vec<ProfiledSize> =
+            closed.chain([present]).filter(|size| size.allocated > 0 || size.live > 0).collect();
+        if sizes.is_empty() {
             continue;
         }
         let key = key_of(bucket);
@@ -65,15 +116,9 @@ pub fn profiled(
             sites.push(ProfiledSite { key, slot, sizes: Vec::new() });
             sites.len() - 1
         });
-        sites[place].sizes.push(size);
+        sites[place].sizes.extend(sizes);
     }
     sites
-}
-
-/// What of a profile [`profiled`] counts from: allocated and freed samples by the bucket's address.
-#[must_use]
-pub fn marks(profile: &HeapProfile) -> HashMap<u64, (u64, u64)> {
-    profile.buckets.iter().map(|bucket| (bucket.address, (bucket.allocated, bucket.freed))).collect()
 }
 
 /// Totals since an earlier reading, as those of a slot with two functions: the one that allocates, and the sweep. `sizes` are
@@ -189,7 +234,7 @@ mod tests {
             bucket(20, 96, 7, 7, 0),
             bucket(30, 8, 1, 1, 0),
         ]);
-        let sites = profiled(&now, &marks(&before), 3, |bucket| bucket.stack[0]);
+        let sites = profiled(&now, &Marks::of(&before), 3, |bucket| bucket.stack[0]);
         let size = |size_bytes, allocated, freed, live| ProfiledSize {
             size_bytes,
             interval_bytes: 512,
@@ -205,6 +250,24 @@ mod tests {
                 ProfiledSite { key: 3, slot: 3, sizes: vec![size(8, 1, 1, 0)] },
             ]
         );
+    }
+
+    #[test]
+    fn samples_keep_the_interval_of_their_time() {
+        let profile =
+            |interval_bytes, buckets| HeapProfile { interval_bytes, buckets, ..HeapProfile::default() };
+        let mut marks = Marks::of(&profile(512, vec![bucket(10, 48, 5, 1, 3)]));
+        assert!(marks.close(&profile(512, vec![bucket(10, 48, 9, 2, 6)])));
+        let now = profile(4096, vec![bucket(10, 48, 20, 3, 8), bucket(20, 64, 1, 0, 1)]);
+        let sites = profiled(&now, &marks, 3, |bucket| bucket.stack[0]);
+        let sizes: Vec<_> = sites
+            .iter()
+            .flat_map(|site| &site.sizes)
+            .map(|size| (size.interval_bytes, size.allocated, size.freed, size.live))
+            .collect();
+        assert_eq!(sizes, [(512, 4, 1, 0), (4096, 11, 1, 8), (4096, 1, 0, 1)]);
+        let closed = (0..2 * CLOSED_MAX).filter(|_| marks.close(&now)).count();
+        assert_eq!(closed, CLOSED_MAX - 1, "one was there");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{NAME, Stops};
-use crate::collect::runtime::{self, Pauses, ProfiledSite};
+use crate::collect::runtime::{self, Marks, Pauses, ProfiledSite};
 use crate::collect::{FunctionCounts, SlotCounts};
 use crate::go::{Bucket, GcState, HeapProfile, HeapTotals, Runtime, Unread};
 use crate::mode::Mode;
@@ -21,6 +21,8 @@ const NUMBER_OF_RUNTIME: u32 = 1 << 31;
 const PAUSE_PER_READING: u32 = 20;
 /// Reasons why readings failed that are kept: they name addresses.
 const REASONS_MAX: usize = 20;
+/// Changes of its interval that are told.
+const RATES_MAX: usize = 10;
 const PROFILE: &str = "heap profile";
 
 /// What the runtime of an image says.
@@ -56,6 +58,8 @@ pub(crate) struct GoHeap {
     keys: HashMap<u64, u64>,
     /// Stacks that nobody has learnt of yet.
     new: Vec<Calls>,
+    /// Changes of its interval, from and to, and whether samples of before keep theirs.
+    rates: Vec<(u64, u64, bool)>,
     /// Readings that failed, by reason.
     failures: BTreeMap<String, u64>,
     /// The stops of its world.
@@ -73,8 +77,7 @@ pub(crate) struct Calls {
 #[derive(Default)]
 struct Start {
     totals: Option<HeapTotals>,
-    /// [`runtime::marks`].
-    profile: Option<HashMap<u64, (u64, u64)>>,
+    profile: Option<Marks>,
     gc: Option<GcState>,
 }
 
@@ -107,6 +110,7 @@ impl GoHeap {
             seed: RandomState::new(),
             keys: HashMap::new(),
             new: Vec::new(),
+            rates: Vec::new(),
             failures: BTreeMap::new(),
             stops,
         }
@@ -171,7 +175,12 @@ impl GoHeap {
     fn take_profile(&mut self, profile: HeapProfile) {
         self.learn(&profile);
         if let Some(start) = &mut self.start {
-            start.profile.get_or_insert_with(|| runtime::marks(&profile));
+            let marks = start.profile.get_or_insert_with(|| Marks::of(&profile));
+            let last = self.profile.as_ref();
+            if let Some(last) = last.filter(|last| last.interval_bytes != profile.interval_bytes) {
+                self.rates.push((last.interval_bytes, profile.interval_bytes, marks.close(last)));
+                self.rates.truncate(RATES_MAX);
+            }
         }
         let exact = self
             .totals
@@ -365,7 +374,13 @@ impl GoHeap {
         });
         let missing =
             self.missing.iter().map(|(what, why)| format!("process {pid}: {}: the {what}: {why}", self.path));
-        failed.chain(missing).collect()
+        let rates = self.rates.iter().map(|(from, to, is_kept)| {
+            let rest = if *is_kept { "what is in use" } else { "what was sampled before" };
+            format!(
+                "process {pid} has changed its runtime.MemProfileRate from {from} to {to} meanwhile: {rest} is weighed by the new one"
+            )
+        });
+        failed.chain(missing).chain(rates).collect()
     }
 }
 
