@@ -1,6 +1,7 @@
 //! Comparisons of drawn sides: what they find, and what they find where there is nothing.
 
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use rand::SeedableRng;
@@ -32,6 +33,8 @@ pub(crate) struct Cell {
     pub(crate) false_alarms: u32,
     /// By verdict: better, same, worse, not enough data.
     pub(crate) verdicts: [u32; 4],
+    /// That all comparisons took.
+    pub(crate) seconds: f64,
 }
 
 /// All cells.
@@ -84,7 +87,9 @@ fn once(cell: &mut Cell, recording: &Recording, random: &mut StdRng) -> Result<(
     let base = side("base", base, recording, design, random, &[]);
     let canary = side("canary", &canary, recording, design, random, &replaced);
     let options = Options { per: Some(Per::Request), ..Options::default() };
+    let begun = Instant::now();
     let said = compare(base, canary, &options)?;
+    cell.seconds += begun.elapsed().as_secs_f64();
     let wanted = planted.map(|this| &recording.sites[recording.planted[this]]);
     cell.count(&said, &|frames| wanted.is_some_and(|wanted| functions(wanted).eq(functions(frames))));
     Ok(())

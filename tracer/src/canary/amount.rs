@@ -32,17 +32,21 @@ pub(super) struct Cell {
     pub(super) objects: Amount,
     pub(super) inuse: Amount,
     pub(super) samples: u64,
+    /// Of what is in use; where every allocation was seen, the blocks.
+    pub(super) inuse_samples: u64,
 }
 
 impl Cell {
     pub(super) fn of(site: &CallSite) -> Self {
         let amount = |value: u64, error: f64| Amount { value: value as f64, variance: error * error };
         let errors = site.standard_error;
+        let is_exact = errors.inuse_objects.is_none_or(|error| error <= 0.0);
         Self {
             bytes: amount(site.alloc_bytes, errors.alloc_bytes),
             objects: amount(site.alloc_objects, errors.alloc_objects),
             inuse: amount(site.inuse_bytes.unwrap_or(0), errors.inuse_bytes.unwrap_or(0.0)),
             samples: site.samples,
+            inuse_samples: site.inuse_samples.or(site.inuse_objects.filter(|_| is_exact)).unwrap_or(0),
         }
     }
 
@@ -61,6 +65,7 @@ impl AddAssign for Cell {
         self.objects += other.objects;
         self.inuse += other.inuse;
         self.samples = self.samples.saturating_add(other.samples);
+        self.inuse_samples = self.inuse_samples.saturating_add(other.inuse_samples);
     }
 }
 

@@ -1,6 +1,6 @@
 //! From two sides to one comparison: which steps there are, and what they pass on.
 
-use super::amount::QUANTITIES;
+use super::amount::{Cell, QUANTITIES};
 use super::comparison::{Comparison, Evidence, MatchKind, Per, Quantity, Release, Row, SCHEMA, SiteChange};
 use super::decision::{self, Bounds};
 use super::exposure::{self, Observed};
@@ -129,13 +129,16 @@ impl Subject<'_> {
         let mut rest: Option<Site> = None;
         for group in groups {
             let cells = Cells::of(group, self.sides);
-            let samples = cells.sums().iter().fold(0_u64, |sum, cell| sum.saturating_add(cell.samples));
+            let sum = |count: fn(&Cell) -> u64| cells.sums().iter().map(count).fold(0, u64::saturating_add);
+            let samples = sum(|cell| cell.samples);
+            let samples = [samples, samples, samples.max(sum(|cell| cell.inuse_samples))];
             let mut is_large = [false; 3];
-            for ((is_large, &quantity), total) in is_large.iter_mut().zip(&QUANTITIES).zip(&totals) {
+            let each = is_large.iter_mut().zip(&QUANTITIES).zip(&totals).zip(samples);
+            for (((is_large, &quantity), total), samples) in each {
                 let pair = cells.pair(quantity, self.sides);
-                *is_large = pairs::share(&pair, total) >= self.options.min_share;
+                *is_large = samples >= FEWEST_SAMPLES && pairs::share(&pair, total) >= self.options.min_share;
             }
-            if samples >= FEWEST_SAMPLES && is_large.contains(&true) {
+            if is_large.contains(&true) {
                 let frames = (self.frames)(group);
                 sites.push(Site { kind: group.kind, frames, cells, is_large, tested: Vec::new() });
             } else {

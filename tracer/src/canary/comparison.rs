@@ -31,7 +31,7 @@ pub struct Comparison {
     pub mean_size: MeanSize,
     /// Call sites, those that explain the verdict first: by the weight of their change in the total, largest first.
     pub sites: Vec<SiteChange>,
-    /// Call sites that were too small to be tested one by one, as one.
+    /// Call sites that were too small, or of too few samples, to be tested one by one, as one.
     pub rest: Option<SiteChange>,
     /// Sentences the reader should know.
     pub notes: Vec<String>,

@@ -96,7 +96,7 @@ fn too_few_units(findings: &Findings<'_>, up: &[Finding<'_>]) -> Decision {
     let [base, canary] = findings.units;
     let mut reasons = vec![format!(
         "the base has {} and the canary {}: with fewer than three a side nothing says how much units differ by \
-         themselves; observe three a side, or accept the sampling error alone (--sampling-error-only)",
+         themselves; observe three a side, or accept the sampling error alone (--sampling-error-only; for a daemon sampling_error_only)",
         units(base),
         units(canary)
     )];
@@ -203,7 +203,7 @@ fn sentences(findings: &[Finding<'_>], evidence: &Evidence) -> Vec<String> {
     if unnamed > 0 {
         all.push(format!("{unnamed} more call sites have changed"));
     }
-    if evidence.sampling_error_only && !all.is_empty() {
+    if evidence.sampling_error_only && evidence.sampling_error_suffices && !all.is_empty() {
         all.push("the intervals hold the sampling error alone, as was asked for".to_owned());
     }
     all

@@ -35,7 +35,8 @@ fn is_foreign(snapshot: &Snapshot) -> bool {
 
 fn run(snapshot: &Snapshot, name: &str) -> Unit {
     let sites: Vec<CallSite> = snapshot.sites.iter().map(|site| with_errors(site, snapshot)).collect();
-    let inuse = sum_of_inuse(&sites);
+    // A difference of two profiles has what has come to be in use, which may be less than nothing.
+    let inuse = (snapshot.attached_seconds <= 0.0).then(|| sum_of_inuse(&sites));
     Unit {
         name: name.to_owned(),
         process: None,
@@ -48,8 +49,8 @@ fn run(snapshot: &Snapshot, name: &str) -> Unit {
         mode: None,
         sample_bytes: snapshot.sample_bytes,
         exact: None,
-        inuse_bytes: Some(inuse),
-        inuse_seconds: (snapshot.attached_seconds > 0.0).then_some(snapshot.attached_seconds),
+        inuse_bytes: inuse,
+        inuse_seconds: None,
         is_lossy: false,
         sites,
     }
@@ -102,7 +103,7 @@ fn process(snapshot: &Snapshot, target: &Target, name: &str) -> Unit {
         // In both modes, sampled or not (docs/accuracy.md, "What is exact").
         exact: Some((totals.alloc_bytes, totals.alloc_objects)),
         inuse_bytes: totals.inuse_bytes.map(|bytes| (bytes, error)),
-        inuse_seconds: Some(age).filter(|&age| age > 0.0),
+        inuse_seconds: target.inuse_seconds.or(Some(age)).filter(|&age| age > 0.0),
         is_lossy: snapshot.quality.verdict == Verdict::Lossy,
         sites: of_it.map(|site| with_errors(site, snapshot)).collect(),
     }

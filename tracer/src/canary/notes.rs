@@ -5,7 +5,7 @@ use super::exposure::Observed;
 use super::pairs::Sides;
 use super::unit::Unit;
 
-/// Sides whose times in use differ by more are not compared in what is in use.
+/// Where the longest and the shortest time that what is in use was counted for are further apart, it is not compared.
 const INUSE_TOLERANCE: f64 = 1.25;
 /// CPU time for the same work, beyond which dividing by it hides or makes changes.
 const CPU_TOLERANCE: f64 = 1.1;
@@ -18,12 +18,14 @@ pub(super) fn inuse(sides: &Sides) -> (bool, Option<String>) {
     if !sides.iter().all(is_known) {
         return (false, None);
     }
-    match sides.each_ref().map(|units| mean_age(units)) {
-        [Some(base), Some(canary)] if base.max(canary) > INUSE_TOLERANCE * base.min(canary) => (
+    match sides.each_ref().map(|units| ages(units)) {
+        [Some(base), Some(canary)] if base.1.max(canary.1) > INUSE_TOLERANCE * base.0.min(canary.0) => (
             false,
             Some(format!(
-                "what is in use is not compared: it was counted for {base:.1} s in a process of the base and for {canary:.1} s in \
-                 one of the canary, and grows with that"
+                "what is in use is not compared: it was counted for {} in the processes of the base and for {} in those of the \
+                 canary, and grows with that",
+                shown(base),
+                shown(canary)
             )),
         ),
         [Some(_), None] | [None, Some(_)] => (
@@ -36,9 +38,19 @@ pub(super) fn inuse(sides: &Sides) -> (bool, Option<String>) {
     }
 }
 
-fn mean_age(units: &[Observed]) -> Option<f64> {
-    let seconds: Option<Vec<f64>> = units.iter().map(|unit| unit.inuse_seconds).collect();
-    seconds.map(|seconds| seconds.iter().sum::<f64>() / seconds.len().max(1) as f64)
+/// The shortest and the longest time that what is in use was counted for; `None` where a unit does not say.
+fn ages(units: &[Observed]) -> Option<(f64, f64)> {
+    let seconds: Vec<f64> = units.iter().map(|unit| unit.inuse_seconds).collect::<Option<_>>()?;
+    let shortest = seconds.iter().copied().fold(f64::INFINITY, f64::min);
+    Some((shortest, seconds.into_iter().fold(0.0, f64::max)))
+}
+
+fn shown((shortest, longest): (f64, f64)) -> String {
+    if longest - shortest < 0.1 {
+        format!("{longest:.1} s")
+    } else {
+        format!("{shortest:.1} to {longest:.1} s")
+    }
 }
 
 /// The other notes.

@@ -22,6 +22,7 @@ pub use recent::{SiteRecent, TREND_POINTS, TREND_STEP_SECONDS, Timeline, Timelin
 
 pub use crate::frame::{Frame, Frames};
 pub use crate::mode::Mode;
+use crate::symbolize::NOT_YET;
 
 /// The value of `schema`.
 pub const SCHEMA: &str = "tracer/1";
@@ -101,6 +102,10 @@ pub struct Target {
     /// How long its events counted: until its end, if it has ended. Documents of others have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_seconds: Option<f64>,
+    /// How long what is in use was counted: since its program or its mode has changed, if it has; what a runtime alone
+    /// knows, since the process began. Documents of others have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inuse_seconds: Option<f64>,
     /// Resident set when last seen alive.
     pub resident_bytes: u64,
     /// Why tracing of this target ended, if it did before the tracer: `ended`, `executed another program`, in `run` how CMD exited.
@@ -342,7 +347,23 @@ impl Dimension {
     }
 }
 
+impl Target {
+    /// How long it was counted, of the `attached_seconds` of its document: less where it came later or has ended before.
+    #[must_use]
+    pub fn seconds_of(&self, attached_seconds: f64) -> f64 {
+        self.counted_seconds
+            .filter(|&own| own > 0.0)
+            .map_or(attached_seconds, |own| own.min(attached_seconds))
+    }
+}
+
 impl CallSite {
+    /// Whether names of its stack are still being looked up: under what it is called until then it would be another one.
+    #[must_use]
+    pub fn awaits_names(&self) -> bool {
+        self.frames.iter().any(|frame| frame.reason.as_deref() == Some(NOT_YET))
+    }
+
     /// The site's number in a dimension; 0 where the mode does not know it.
     #[must_use]
     pub fn value(&self, dimension: Dimension) -> u64 {

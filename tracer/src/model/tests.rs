@@ -114,6 +114,7 @@ fn moment(mode: Mode, mut slots: Vec<SlotState>, sites: Vec<SiteCounts>) -> Mome
         cpu_seconds: 2.0,
         tracing_cpu_seconds: None,
         counted_seconds: None,
+        inuse_seconds: None,
         resident_bytes: 0,
         ended: None,
         allocators: Vec::new(),

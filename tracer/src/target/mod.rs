@@ -15,6 +15,7 @@ pub mod vfork;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use procfs::Current as _;
 use procfs::process::Process;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -151,6 +152,13 @@ impl Target {
     pub fn started_unix_seconds(&self) -> f64 {
         let booted = procfs::boot_time_secs().unwrap_or_default();
         booted as f64 + self.start_time as f64 / procfs::ticks_per_second() as f64
+    }
+
+    /// How long ago it was started, to some hundredths of a second; 0 if the kernel does not say how long it is up.
+    #[must_use]
+    pub fn age_seconds(&self) -> f64 {
+        let up = procfs::Uptime::current().map_or(0.0, |uptime| uptime.uptime);
+        (up - self.start_time as f64 / procfs::ticks_per_second() as f64).max(0.0)
     }
 
     /// Whether it still runs.

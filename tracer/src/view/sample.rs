@@ -282,6 +282,7 @@ fn target(pid: u32, comm: &str, sites: &[CallSite]) -> Target {
         cpu_seconds: 1.54,
         tracing_cpu_seconds: None,
         counted_seconds: None,
+        inuse_seconds: None,
         resident_bytes: 48 << 20,
         ended: None,
         allocators: vec![Allocator {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -13,11 +14,14 @@ use super::source::Source;
 use super::window;
 use crate::command::Failure;
 use crate::command::messages::Messages;
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{CallSite, Snapshot};
 use crate::view::{frame, json};
 
 /// Groups of labels that are named where nothing fits.
 const NAMED: usize = 5;
+/// The daemon itself waits some seconds for the names of a profile; those of a large program may take it longer.
+const NAMES_WITHIN: Duration = Duration::from_secs(60);
+const NAMES_EVERY: Duration = Duration::from_millis(200);
 
 /// What `/targets` lists, as far as it is needed here.
 #[derive(Debug, Deserialize)]
@@ -180,18 +184,28 @@ fn take(
     Ok(())
 }
 
-/// The document of a process; `None` if it has ended.
+/// The document of a process with its names; `None` if it has ended.
 fn snapshot(server: &Server, listed: &Listed) -> Result<Option<Snapshot>, Failure> {
     let failed = |why: String| {
         let (name, url) = (name(listed), server.url());
         Failure::Failed(anyhow::anyhow!("failed to read {name} from the daemon at {url}: {why}. Ask again"))
     };
-    let answer = server.get(&format!("/targets/{}/snapshot", listed.id)).map_err(failed)?;
-    if answer.status.as_u16() == 404 {
-        return Ok(None);
+    let until = Instant::now() + NAMES_WITHIN;
+    loop {
+        let answer = server.get(&format!("/targets/{}/snapshot", listed.id)).map_err(failed)?;
+        if answer.status.as_u16() == 404 {
+            return Ok(None);
+        }
+        if !answer.status.is_success() {
+            return Err(failed(answer.sentence()));
+        }
+        let snapshot = json::read(&mut answer.body.as_slice()).map_err(|error| failed(error.to_string()))?;
+        if !snapshot.sites.iter().any(CallSite::awaits_names) {
+            return Ok(Some(snapshot));
+        }
+        if Instant::now() >= until {
+            return Err(failed("its symbols are still being read".to_owned()));
+        }
+        sleep(NAMES_EVERY);
     }
-    if !answer.status.is_success() {
-        return Err(failed(answer.sentence()));
-    }
-    json::read(&mut answer.body.as_slice()).map(Some).map_err(|error| failed(error.to_string()))
 }

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::model::node::{NodeTarget, Series, SiteSeries, TargetId};
 use crate::model::snapshot::CallSite;
-use crate::symbolize::NOT_YET;
 use crate::target::labels::LabelSet;
 use crate::view::frame;
 
@@ -91,10 +90,7 @@ impl TopSites {
 /// The first lines of a process, by what they hold and what they have allocated.
 fn lines(sites: &[CallSite], most: usize) -> BTreeMap<String, Line> {
     let mut lines: BTreeMap<String, Line> = BTreeMap::new();
-    // Under the names that it has until then it would be another line for ever.
-    let is_named =
-        |site: &&CallSite| !site.frames.iter().any(|frame| frame.reason.as_deref() == Some(NOT_YET));
-    for site in sites.iter().filter(is_named) {
+    for site in sites.iter().filter(|site| !site.awaits_names()) {
         // Who allocates for others tells nothing: as in the table.
         let telling = frame::telling(&site.frames).and_then(|at| site.frames.get(at));
         let name = match telling {

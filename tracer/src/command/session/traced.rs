@@ -36,6 +36,8 @@ pub(super) struct Traced {
     counting: bool,
     /// How long it was counted in.
     clock: Clock,
+    /// Its age when that began, in seconds.
+    age_at_start: f64,
     loader_links: Links,
 }
 
@@ -61,10 +63,17 @@ pub(super) struct ImageState {
     pub(super) go: Option<GoHeap>,
     links: Links,
     counting: bool,
+    /// How long it was counted in.
+    clock: Clock,
     ended: bool,
 }
 
 impl ImageState {
+    /// Whether what is in use is known by Go's runtime alone, which counts it from the start of the process.
+    fn is_known_by_runtime(&self) -> bool {
+        self.go.is_some() && (self.mode == Mode::Alloc || !self.has_probes())
+    }
+
     /// Its counts now, or at its end.
     pub(super) fn counts(&self, kernel: &Kernel) -> Result<SlotCounts, KernelError> {
         match &self.last_counts {
@@ -137,6 +146,7 @@ impl Traced {
             usage,
             counting: false,
             clock: Clock::default(),
+            age_at_start: 0.0,
             loader_links: Links::default(),
         }
     }
@@ -181,6 +191,7 @@ impl Traced {
             go,
             links: Links::default(),
             counting: false,
+            clock: Clock::default(),
             ended: false,
         });
     }
@@ -214,6 +225,7 @@ impl Traced {
     pub(super) fn image_ended(&mut self) {
         if let Some(image) = self.images.last_mut() {
             image.ended = true;
+            image.clock.run(false);
             if let Some(go) = &mut image.go {
                 go.finish();
             }
@@ -225,6 +237,7 @@ impl Traced {
         // What tracing costs is compared with the CPU time of the same interval.
         if counting && !self.counting {
             self.usage_at_start = self.target.usage().unwrap_or(self.usage);
+            self.age_at_start = self.target.age_seconds();
         }
         self.counting = counting;
         self.clock.run(counting && self.ended.is_none());
@@ -232,6 +245,7 @@ impl Traced {
             let wanted = counting && !image.ended;
             if image.counting != wanted {
                 image.counting = wanted;
+                image.clock.run(wanted);
                 kernel.set_counting(image.slot, wanted);
                 match &mut image.go {
                     Some(go) if wanted => go.begin(),
@@ -361,6 +375,7 @@ impl Traced {
             cpu_seconds: (self.usage.cpu_seconds - self.usage_at_start.cpu_seconds).max(0.0),
             tracing_cpu_seconds: None,
             counted_seconds: Some(self.clock.seconds()),
+            inuse_seconds: self.inuse_seconds(),
             resident_bytes: self.usage.resident_bytes,
             ended,
             allocators: Vec::new(),
@@ -368,6 +383,13 @@ impl Traced {
             gc: self.collections(symbols),
             timeline: None,
         }
+    }
+
+    /// How long what is in use was counted.
+    fn inuse_seconds(&self) -> Option<f64> {
+        let image = self.images.last()?;
+        let all = self.age_at_start + self.clock.seconds();
+        Some(if image.is_known_by_runtime() { all } else { image.clock.seconds() })
     }
 
     /// What is known of its addresses is found out again when it is needed.

@@ -170,7 +170,10 @@ fn sites(comparison: &Comparison, top: usize, width: usize, ink: Ink) -> Vec<Str
 
 /// What stands for the sites that were not tested one by one.
 pub(super) fn rest_name(comparison: &Comparison) -> String {
-    format!("all call sites below {} of the bytes and objects", words::percent(comparison.evidence.min_share))
+    format!(
+        "all call sites below {} of the bytes and objects, or of too few samples",
+        words::percent(comparison.evidence.min_share)
+    )
 }
 
 fn cells(site: &SiteChange) -> Vec<String> {

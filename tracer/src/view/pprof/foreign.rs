@@ -36,6 +36,7 @@ pub(super) fn snapshot(
         cpu_seconds: 0.0,
         tracing_cpu_seconds: None,
         counted_seconds: None,
+        inuse_seconds: None,
         resident_bytes: 0,
         ended: None,
         allocators: Vec::new(),

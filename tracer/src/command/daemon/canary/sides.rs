@@ -127,7 +127,7 @@ fn unit(target: &NodeTarget, observed: Observed) -> Unit {
         sample_bytes: target.sample_bytes,
         exact: Some((observed.alloc_bytes, observed.alloc_objects)),
         inuse_bytes: observed.inuse_bytes,
-        inuse_seconds: Some(target.counted_seconds),
+        inuse_seconds: observed.inuse_seconds,
         is_lossy: observed.is_lossy,
         sites: observed.sites,
     }
@@ -149,21 +149,26 @@ fn reason(members: &Members<'_>, sides: &[Side; 2]) -> Option<String> {
     })
 }
 
-/// Call sites that are large enough to be tested and cannot be: without them there may be too little that has changed.
+/// Call sites that together are large enough to be tested and cannot be: without them there may be too little that has
+/// changed.
 fn nameless(
     members: &Members<'_>,
     seen: &HashMap<TargetId, Option<Observed>>,
     min_share: f64,
 ) -> Option<String> {
-    let all = members.iter().flatten().filter_map(|target| Some((target, seen.get(&target.id)?.as_ref()?)));
-    let (target, observed) = all.max_by(|a, b| a.1.nameless_share.total_cmp(&b.1.nameless_share))?;
-    (observed.nameless_share >= min_share).then(|| {
-        format!(
-            "the names of call sites with {:.1} % of what process {} has allocated are still being looked up: its numbers come \
-             with the next look",
-            100.0 * observed.nameless_share,
-            target.id.pid
-        )
+    GROUPS.iter().zip(members).find_map(|(group, targets)| {
+        let units = || targets.iter().filter_map(|target| seen.get(&target.id)?.as_ref());
+        let sum = |count: fn(&Observed) -> u64| units().map(count).sum::<u64>() as f64;
+        let objects = sum(|unit| unit.nameless.objects) / sum(|unit| unit.alloc_objects).max(1.0);
+        let bytes = sum(|unit| unit.nameless.bytes) / sum(|unit| unit.alloc_bytes).max(1.0);
+        let share = objects.max(bytes);
+        (share >= min_share).then(|| {
+            format!(
+                "the names of call sites with {:.1} % of what {group} has allocated are still being looked up: its numbers come \
+                 with the next look",
+                100.0 * share
+            )
+        })
     })
 }
 

@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use crate::canary::own_cpu_seconds;
 use crate::mode::Mode;
 use crate::model::snapshot::{CallSite, Snapshot, Target, Totals};
-use crate::symbolize::NOT_YET;
 
 /// Moments that are kept per window.
 const STEPS: f64 = 4.0;
@@ -54,6 +53,13 @@ struct Counted {
     bytes_variance: f64,
 }
 
+/// What call sites have allocated that are still being looked up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Nameless {
+    pub(super) objects: u64,
+    pub(super) bytes: u64,
+}
+
 /// What a process has done in its window, and what it holds.
 #[derive(Debug)]
 pub(super) struct Observed {
@@ -67,11 +73,13 @@ pub(super) struct Observed {
     pub(super) alloc_bytes: u64,
     /// With its standard error; since counting began.
     pub(super) inuse_bytes: Option<(u64, f64)>,
+    /// For how long that was counted.
+    pub(super) inuse_seconds: Option<f64>,
     /// Events were lost in the window, or something is not probed.
     pub(super) is_lossy: bool,
-    /// Of the objects or the bytes, whichever is more: the part of the call sites that have no names yet. They are not among
-    /// the sites: with numbers for names they would be other ones than those of the other processes.
-    pub(super) nameless_share: f64,
+    /// What call sites without names have allocated: they are not among the sites. With numbers for names they would be
+    /// other ones than those of the other processes.
+    pub(super) nameless: Nameless,
     pub(super) sites: Vec<CallSite>,
 }
 
@@ -122,23 +130,21 @@ impl Moment {
         let misses_probes = picture.quality.attach_failures.values().any(|&count| count > 0);
         let is_lossy = misses_probes || lost(&picture) > self.lost;
         let since = picture.sites.into_iter().filter_map(|site| self.site_since(site));
-        let (nameless, sites): (Vec<_>, Vec<_>) = since.partition(is_nameless);
-        let alloc_objects = totals.alloc_objects.saturating_sub(self.alloc_objects);
-        let alloc_bytes = totals.alloc_bytes.saturating_sub(self.alloc_bytes);
-        let part = |count: fn(&CallSite) -> u64, all: u64| {
-            nameless.iter().map(count).sum::<u64>() as f64 / all.max(1) as f64
-        };
+        let (nameless, sites): (Vec<_>, Vec<_>) = since.partition(CallSite::awaits_names);
         Observed {
             seconds: now - self.at,
             cpu_seconds: own,
             tracing_share: if all > 0.0 { 1.0 - own / all } else { 0.0 },
             mode: picture.mode,
-            alloc_objects,
-            alloc_bytes,
+            alloc_objects: totals.alloc_objects.saturating_sub(self.alloc_objects),
+            alloc_bytes: totals.alloc_bytes.saturating_sub(self.alloc_bytes),
+            inuse_seconds: picture.targets.first().and_then(|target| target.inuse_seconds),
             inuse_bytes: totals.inuse_bytes.map(|bytes| (bytes, error)),
             is_lossy,
-            nameless_share: part(|site| site.alloc_objects, alloc_objects)
-                .max(part(|site| site.alloc_bytes, alloc_bytes)),
+            nameless: Nameless {
+                objects: nameless.iter().map(|site| site.alloc_objects).sum(),
+                bytes: nameless.iter().map(|site| site.alloc_bytes).sum(),
+            },
             sites,
         }
     }
@@ -177,10 +183,6 @@ impl Moment {
 
 fn lost(picture: &Snapshot) -> u64 {
     picture.quality.lost.values().sum()
-}
-
-fn is_nameless(site: &CallSite) -> bool {
-    site.frames.iter().any(|frame| frame.reason.as_deref() == Some(NOT_YET))
 }
 
 impl Cpu {

@@ -52,7 +52,8 @@ pub(super) fn draw(
     let body = body(area);
     let top = place.list.top(place.keys, usize::from(body.height));
     let sites = comparison.sites.iter().map(|site| (site, site.name.clone()));
-    let rest = comparison.rest.iter().map(|rest| (rest, "all that were too small to be tested".to_owned()));
+    let rest =
+        comparison.rest.iter().map(|rest| (rest, "all that are too small or of too few samples".to_owned()));
     for ((y, at), (site, name)) in (body.top()..body.bottom()).zip(top..).zip(sites.chain(rest).skip(top)) {
         line(site, &name, quantity, theme, Rect { y, height: 1, ..area }, buffer);
         if at == place.selected {

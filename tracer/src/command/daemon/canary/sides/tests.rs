@@ -1,10 +1,11 @@
 //! Sides of services.
 
+use super::super::window::Nameless;
 use super::*;
 use crate::mode::Mode;
 use crate::target::labels::LabelSet;
 
-fn target(pid: u32, service: &str, group: &str, counted_seconds: f64) -> NodeTarget {
+fn target(pid: u32, service: &str, group: &str) -> NodeTarget {
     let labels = LabelSet {
         service: service.into(),
         canary_group: group.into(),
@@ -12,14 +13,7 @@ fn target(pid: u32, service: &str, group: &str, counted_seconds: f64) -> NodeTar
         ..LabelSet::default()
     };
     let id = TargetId { pid, start_time: 1 };
-    NodeTarget {
-        id,
-        labels,
-        counted_seconds,
-        inuse_bytes: Some(1),
-        mode: Mode::Live,
-        ..NodeTarget::default()
-    }
+    NodeTarget { id, labels, inuse_bytes: Some(1), mode: Mode::Live, ..NodeTarget::default() }
 }
 
 fn observed() -> Observed {
@@ -31,8 +25,9 @@ fn observed() -> Observed {
         alloc_objects: 10,
         alloc_bytes: 1000,
         inuse_bytes: Some((500, 0.0)),
+        inuse_seconds: Some(300.0),
         is_lossy: false,
-        nameless_share: 0.0,
+        nameless: Nameless::default(),
         sites: Vec::new(),
     }
 }
@@ -51,23 +46,22 @@ fn jobs(targets: &[NodeTarget], without: &[u32]) -> Vec<Job> {
 
 #[test]
 fn names_that_are_looked_up_are_waited_for_where_their_call_sites_would_be_tested() {
-    let targets = [target(1, "shop", "stable", 60.0), target(2, "shop", "canary", 60.0)];
+    let targets = [target(1, "shop", "stable"), target(2, "shop", "canary")];
     let mut services = Services::default();
     services.look(0.0, 60.0, &targets);
-    let check = |nameless_share: f64, expect: Option<&str>| {
+    let check = |bytes: u64, expect: Option<&str>| {
         let seen = targets.iter().map(|target| {
-            let share = if target.id.pid == 2 { nameless_share } else { 0.0 };
-            (target.id, Some(Observed { nameless_share: share, ..observed() }))
+            let bytes = if target.id.pid == 2 { bytes } else { 0 };
+            (target.id, Some(Observed { nameless: Nameless { objects: 0, bytes }, ..observed() }))
         });
         let jobs = services.jobs(&targets, seen.collect(), 0.001);
-        assert_eq!(jobs[0].reason.as_deref(), expect, "{nameless_share}");
+        assert_eq!(jobs[0].reason.as_deref(), expect, "{bytes}");
     };
-    check(0.0, None);
-    check(0.0009, None);
+    check(0, None);
     check(
-        0.25,
+        250,
         Some(
-            "the names of call sites with 25.0 % of what process 2 has allocated are still being looked up: its numbers come \
+            "the names of call sites with 25.0 % of what canary has allocated are still being looked up: its numbers come \
              with the next look",
         ),
     );
@@ -76,11 +70,11 @@ fn names_that_are_looked_up_are_waited_for_where_their_call_sites_would_be_teste
 #[test]
 fn sides_of_a_service_are_compared_and_others_are_not_looked_at() {
     let targets = [
-        target(1, "shop", "stable", 60.0),
-        target(2, "shop", "canary", 60.0),
-        target(3, "shop", "unknown", 60.0),
-        target(4, "till", "stable", 60.0),
-        target(5, "api", "", 60.0),
+        target(1, "shop", "stable"),
+        target(2, "shop", "canary"),
+        target(3, "shop", "unknown"),
+        target(4, "till", "stable"),
+        target(5, "api", ""),
     ];
     let jobs = jobs(&targets, &[]);
     let [shop, till] = &jobs[..] else { panic!("{jobs:?}") };
@@ -96,7 +90,7 @@ fn sides_of_a_service_are_compared_and_others_are_not_looked_at() {
 
 #[test]
 fn a_service_without_numbers_says_why() {
-    let both = [target(1, "shop", "stable", 60.0), target(2, "shop", "canary", 60.0)];
+    let both = [target(1, "shop", "stable"), target(2, "shop", "canary")];
     let check = |targets: &[NodeTarget], without: &[u32], expect: &str| {
         let jobs = jobs(targets, without);
         let reason = jobs[0].reason.as_deref().unwrap_or_default();
@@ -109,17 +103,9 @@ fn a_service_without_numbers_says_why() {
 }
 
 #[test]
-fn a_process_says_for_how_long_what_is_in_use_was_counted() {
-    let targets = [target(1, "shop", "stable", 36_000.0), target(2, "shop", "canary", 300.0)];
-    let jobs = jobs(&targets, &[]);
-    let ages = jobs[0].sides.each_ref().map(|side| side.units[0].inuse_seconds);
-    assert_eq!(ages, [Some(36_000.0), Some(300.0)]);
-}
-
-#[test]
 fn a_service_whose_canary_is_over_is_said_for_a_while() {
     let mut services = Services::default();
-    let both = [target(1, "shop", "stable", 60.0), target(2, "shop", "canary", 60.0)];
+    let both = [target(1, "shop", "stable"), target(2, "shop", "canary")];
     services.look(0.0, 60.0, &both);
     services.look(30.0, 60.0, &[]);
     let jobs = services.jobs(&[], HashMap::new(), 0.001);
@@ -132,10 +118,10 @@ fn a_service_whose_canary_is_over_is_said_for_a_while() {
 #[test]
 fn services_and_processes_have_a_limit_that_is_said() {
     let mut many: Vec<NodeTarget> =
-        (0..=100).map(|pid| target(pid, &format!("service-{pid:03}"), "stable", 60.0)).collect();
+        (0..=100).map(|pid| target(pid, &format!("service-{pid:03}"), "stable")).collect();
     // In a rollout: it has room before the others, whatever its name.
-    many.extend((200..240).map(|pid| target(pid, "z-shop", "stable", 60.0)));
-    many.push(target(300, "z-shop", "canary", 60.0));
+    many.extend((200..240).map(|pid| target(pid, "z-shop", "stable")));
+    many.push(target(300, "z-shop", "canary"));
     let mut services = Services::default();
     services.look(0.0, 60.0, &many);
     assert_eq!(services.compared(&many).len(), 33);

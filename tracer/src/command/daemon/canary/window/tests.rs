@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::frame::Frame;
+use crate::symbolize::NOT_YET;
 use crate::view::sample;
 
 /// A picture of one process with these call sites: number, objects, standard error of the bytes. An object has 10 bytes.
@@ -114,5 +115,5 @@ fn a_site_without_its_names_yet_is_left_out_and_its_part_is_said() {
     picture.sites[1].frames = [nameless].into_iter().collect();
     let seen = window.look(15.0, 60.0, picture).unwrap();
     assert_eq!(seen.sites.iter().map(|site| site.id).collect::<Vec<_>>(), [1]);
-    assert_eq!((seen.alloc_objects, seen.nameless_share), (400, 0.25));
+    assert_eq!((seen.alloc_objects, seen.nameless), (400, Nameless { objects: 100, bytes: 1000 }));
 }
