@@ -14,12 +14,14 @@ struct Whole {
     bytes: f64,
     /// First buckets and groups of maps that were filled where they were not made.
     filled_for_others: f64,
+    /// How long it was counted.
+    seconds: Option<f64>,
 }
 
 /// What groups are compared with.
 #[derive(Debug, Default)]
 pub(super) struct Context {
-    /// How long was counted; `None` where the document does not say it.
+    /// How long was counted, all processes together; `None` where the document does not say it.
     pub(super) seconds: Option<f64>,
     processes: HashMap<u32, Whole>,
 }
@@ -38,6 +40,7 @@ impl Context {
             // Sites may have been filtered, or be estimates.
             whole.objects = whole.objects.max(target.totals.alloc_objects as f64);
             whole.bytes = whole.bytes.max(target.totals.alloc_bytes as f64);
+            whole.seconds = Some(target.seconds_of(seconds));
         }
         for group in groups.groups.iter().filter(|group| group.family == Family::Map) {
             processes.entry(group.pid).or_default().filled_for_others += group.maps.filled_for_others();
@@ -47,6 +50,11 @@ impl Context {
 
     fn whole(&self, group: &Group) -> Whole {
         self.processes.get(&group.pid).copied().unwrap_or_default()
+    }
+
+    /// How long its process was counted: less where that came later or has ended before. `None` as above.
+    pub(super) fn seconds_of(&self, group: &Group) -> Option<f64> {
+        self.seconds.map(|all| self.whole(group).seconds.unwrap_or(all))
     }
 
     /// The larger of the shares of objects and of bytes, at least.
@@ -62,7 +70,8 @@ impl Context {
 
     pub(super) fn seen(&self, group: &Group) -> Seen {
         let whole = self.whole(group);
-        let rate = |amount: f64| self.seconds.map(|seconds| amount / seconds);
+        let seconds = self.seconds_of(group);
+        let rate = |amount: f64| seconds.map(|seconds| amount / seconds);
         Seen {
             objects: group.objects.value.round() as u64,
             bytes: group.bytes.value.round() as u64,

@@ -24,7 +24,7 @@ impl Maps {
             MapPart::Header => self.made += objects,
             MapPart::First => self.first += objects,
             MapPart::Sized(true) => self.sized += objects,
-            MapPart::Sized(false) => {}
+            MapPart::Sized(false) | MapPart::Element => {}
             MapPart::Growth => {
                 self.grown += objects;
                 self.grown_bytes += bytes;

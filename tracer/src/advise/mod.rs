@@ -144,7 +144,10 @@ fn unseen(snapshot: &Snapshot) -> Vec<String> {
     let missing =
         missing.map(|(reason, times)| format!("Not looked at, for it was not seen: {reason} ({times})."));
     let is_one = snapshot.targets.len() == 1;
-    let ended = snapshot.targets.iter().filter(|target| !is_one && target.ended.is_some());
+    let ended = snapshot
+        .targets
+        .iter()
+        .filter(|target| !is_one && target.ended.is_some() && target.counted_seconds.is_none());
     let ended = ended.map(|target| {
         format!(
             "Process {} has ended earlier than the others: its rates are more than is said here.",

@@ -3,8 +3,8 @@
 use super::rule::Family;
 
 /// Packages of Go that allocate for whoever calls them, with all below them.
-const RUNTIME: [&str; 5] =
-    ["runtime", "internal/runtime", "reflect", "internal/reflectlite", "internal/bytealg"];
+const RUNTIME: [&str; 6] =
+    ["runtime", "internal/runtime", "reflect", "internal/reflectlite", "internal/bytealg", "maps"];
 
 /// First parts of the paths of the packages of Go's library (`go list std`); `vendor` is what it carries along.
 const LIBRARY: [&str; 51] = [
@@ -63,13 +63,14 @@ const LIBRARY: [&str; 51] = [
 
 /// Make a map's header (`runtime/map.go`, since 1.24 `runtime/map_swiss.go` and `internal/runtime/maps/map.go`; 1.26:
 /// `runtime/map.go`).
-const MAKERS: [&str; 6] = [
+const MAKERS: [&str; 7] = [
     "runtime.makemap_small",
     "runtime.makemap",
     "runtime.makemap64",
     "reflect.makemap",
     "internal/runtime/maps.NewMap",
     "internal/runtime/maps.NewEmptyMap",
+    "internal/runtime/maps.(*Map).Clone",
 ];
 
 /// Make what a map of a given size needs: buckets, or a table and its groups.
@@ -97,8 +98,9 @@ const GROWERS: [&str; 9] = [
 ];
 
 /// Put something into a map: they make its first bucket or group themselves.
-const FILLERS: [&str; 3] =
-    ["runtime.mapassign", "reflect.mapassign", "internal/runtime/maps.(*Map).growToSmall"];
+const FILLERS: [&str; 3] = ["runtime.mapassign", "reflect.mapassign", FIRST_GROUP];
+/// Makes the first group of a map, since Go 1.24.
+const FIRST_GROUP: &str = "internal/runtime/maps.(*Map).growToSmall";
 
 /// Bytes of a map's header: `hmap` up to Go 1.23, `maps.Map` since 1.24.
 pub(super) const MAP_HEADER_BYTES: f64 = 48.0;
@@ -164,6 +166,8 @@ pub(super) enum MapPart {
     Sized(bool),
     /// A larger place for a map that was full, or an overflow bucket.
     Growth,
+    /// A key or an element that is too large to lie in a group: one for each that is put in. Known since Go 1.24.
+    Element,
 }
 
 /// The package of a function as Go writes it: `net/http` of `net/http.(*conn).serve`.
@@ -187,7 +191,8 @@ pub(super) fn is_runtime(function: &str) -> bool {
 pub(super) fn is_library(function: &str) -> bool {
     let package = package(function);
     let first = package.split('/').next().unwrap_or(package);
-    LIBRARY.contains(&first)
+    // What a plugin is called that was built from a list of files (`cmd/go/internal/work/gc.go`).
+    LIBRARY.contains(&first) && !package.starts_with("plugin/unnamed-")
 }
 
 /// The part of a map that the functions of the runtime on a stack make; `None` if it is none. Objects of `mean_bytes` each.
@@ -210,8 +215,13 @@ pub(super) fn map_part(functions: &[&str], mean_bytes: f64) -> Option<MapPart> {
     } else if has(&MAKERS) {
         let is_header = (mean_bytes - MAP_HEADER_BYTES).abs() < 1.0;
         Some(if is_header { MapPart::Header } else { MapPart::Sized(false) })
+    } else if begins(&FILLERS) {
+        // Before Go 1.24 both are made by the function that was called.
+        let is_told = functions.iter().any(|function| function.starts_with("internal/runtime/maps."));
+        let is_first = !is_told || has(&[FIRST_GROUP]);
+        Some(if is_first { MapPart::First } else { MapPart::Element })
     } else {
-        begins(&FILLERS).then_some(MapPart::First)
+        None
     }
 }
 
@@ -254,6 +264,30 @@ mod tests {
         check("github.com/shop/cart.Add", "github.com/shop/cart", false, false);
         check("slices.Collect[go.shape.int,github.com/a/b.T]", "slices", true, false);
         check("main.gen[...]", "main", false, false);
+        check("maps.Clone[...]", "maps", true, true);
+        check("plugin.Open", "plugin", true, false);
+        check("plugin/unnamed-0123abcd.lookup", "plugin/unnamed-0123abcd", false, false);
         check("vendor/golang.org/x/net/http2/hpack.x", "vendor/golang.org/x/net/http2/hpack", true, false);
+    }
+
+    #[test]
+    fn parts_of_maps_are_told_by_the_functions_that_make_them() {
+        let check = |functions: &[&str], mean_bytes: f64, expect: Option<MapPart>| {
+            assert_eq!(map_part(functions, mean_bytes), expect, "{functions:?}");
+        };
+        let maps = "internal/runtime/maps.";
+        let (group, put) = (format!("{maps}newGroups"), format!("{maps}(*Map).putSlotSmall"));
+        let (small, clone) = (format!("{maps}(*Map).growToSmall"), format!("{maps}(*Map).Clone"));
+        check(&["runtime.makemap_small"], 48.0, Some(MapPart::Header));
+        check(&["runtime.newobject", "runtime.mapassign_faststr"], 208.0, Some(MapPart::First));
+        check(&[&group, &small, "runtime.mapassign_faststr"], 208.0, Some(MapPart::First));
+        check(
+            &["runtime.newobject", "internal/runtime/maps.newobject", &put, "runtime.mapassign"],
+            256.0,
+            Some(MapPart::Element),
+        );
+        check(&[&clone, "runtime.mapclone2"], 48.0, Some(MapPart::Header));
+        check(&[&group, &clone, "runtime.mapclone2"], 416.0, Some(MapPart::Sized(true)));
+        check(&["runtime.mallocgc", "runtime.newobject"], 48.0, None);
     }
 }

@@ -229,7 +229,7 @@ impl Floor {
                 Count(self.objects as u64)
             ));
         }
-        if let Some(seconds) = context.seconds
+        if let Some(seconds) = context.seconds_of(group)
             && objects < self.objects_per_second * seconds
             && bytes < self.bytes_per_second * seconds
         {

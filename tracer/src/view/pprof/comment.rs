@@ -24,7 +24,8 @@ pub(super) fn all(snapshot: &Snapshot, since: Option<Since<'_>>) -> Vec<String> 
     comments.extend(runtime::heaps(snapshot).iter().map(runtime::line));
     comments.extend(snapshot.targets.iter().filter_map(|target| {
         let collections = target.gc.as_ref()?;
-        let said = gc::parts(collections, gc::rate(collections, snapshot.attached_seconds));
+        let said =
+            gc::parts(collections, gc::rate(collections, target.seconds_of(snapshot.attached_seconds)));
         Some(format!("gc[{}]: {}", target.pid, said.join(" · ")))
     }));
     comments.extend(counted("lost", &snapshot.quality.lost));

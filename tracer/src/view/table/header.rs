@@ -52,7 +52,7 @@ fn block(target: &Target, attached_seconds: f64, style: Style) -> Vec<String> {
         lines.extend(allocator(one, &share(one, target), style.width));
     }
     if let Some(collections) = &target.gc {
-        lines.extend(collected(collections, attached_seconds, style.width));
+        lines.extend(collected(collections, target.seconds_of(attached_seconds), style.width));
     }
     // A process without a page is one that a profile of another program knows nothing about.
     if target.resident_bytes > 0 || target.cpu_seconds > 0.0 {

@@ -104,7 +104,7 @@ fn lines(picture: &Picture<'_>, width: u16) -> Vec<Line> {
             probes(allocator, picture.is_live(), &mut add);
         }
         if let Some(collections) = &target.gc {
-            let rate = gc::rate(collections, picture.snapshot.attached_seconds);
+            let rate = gc::rate(collections, target.seconds_of(picture.snapshot.attached_seconds));
             add("gc", &gc::parts(collections, rate).join(" · "), None);
         }
     }
