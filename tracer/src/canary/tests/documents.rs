@@ -68,6 +68,11 @@ fn a_process_counts_for_its_own_time_and_its_own_cpu_time() {
     // It came six seconds later, or ended six seconds before; a quarter of its CPU time is the tracer's.
     let part = (Some(4.0), Some(4.0), Some((1006.0, 1010.0)), Some(1.5), 0.25);
     assert_eq!(unit(Some(4.0), Some(0.5)), part);
+    // What it has in use is younger: its mode was changed.
+    let mut changed = document(&[(7, 70)], vec![of_pid(7)]);
+    (changed.targets[0].counted_seconds, changed.targets[0].inuse_seconds) = (Some(8.0), Some(3.0));
+    let changed = Unit::of(&changed, "a.json").remove(0);
+    assert_eq!((changed.seconds, changed.inuse_seconds), (Some(8.0), Some(3.0)));
     // A window of a process that is traced for longer.
     assert_eq!(unit(Some(60.0), None), (Some(10.0), Some(60.0), all.2, Some(2.0), 0.0));
     assert_eq!(unit(None, Some(9.0)).3, Some(0.1), "more than there is was predicted");
@@ -123,6 +128,9 @@ fn a_profile_of_another_program_is_one_run() {
     let unit = &units[0];
     assert_eq!((unit.process.as_ref(), unit.mode, unit.seconds, unit.exact), (None, None, None, None));
     assert_eq!((unit.sites.len(), unit.cpu_seconds, unit.inuse_bytes), (2, None, Some((0, 0.0))));
+    // What has come to be in use in a time is no amount in use.
+    let timed = Unit::of(&Snapshot { attached_seconds: 60.0, ..snapshot.clone() }, "delta.pb.gz").remove(0);
+    assert_eq!((timed.seconds, timed.inuse_bytes), (Some(60.0), None));
     let side = |name: &str| Side {
         name: name.to_owned(),
         units: [units.clone(), units.clone(), units.clone()].concat(),

@@ -64,6 +64,8 @@ fn every_verdict_has_its_data() {
         "fewer than three a side",
     );
     check(&service, &service, 1, false, Verdict::NotEnoughData, false, "1 unit");
+    let few = of(&service, &with(&service, 5, 4.0), 2, &options()).decision;
+    assert!(!few.reasons.iter().any(|reason| reason.contains("as was asked for")), "nobody did: {few:?}");
     check(&service, &with(&service, 5, 4.0), 2, true, Verdict::Worse, true, "the sampling error alone");
 }
 
@@ -207,7 +209,7 @@ fn a_rest_below_the_smallest_share_is_shown_and_not_tested() {
 
 #[test]
 fn what_is_in_use_is_compared_by_process_where_both_were_observed_equally_long() {
-    let leaking = |canary: f64, seconds: f64, noise: f64| {
+    let observed = |canary: f64, seconds: f64, noise: f64, youngest: Option<f64>| {
         let mut random = Random(5);
         let service = steady(30);
         let [base, other] = [(1.0, 60.0), (canary, seconds)].map(|(factor, seconds)| {
@@ -221,8 +223,11 @@ fn what_is_in_use_is_compared_by_process_where_both_were_observed_equally_long()
             }
             side
         });
+        let mut base = base;
+        base.units[0].inuse_seconds = youngest.or(base.units[0].inuse_seconds);
         compare(base, other, &options()).unwrap()
     };
+    let leaking = |canary: f64, seconds: f64, noise: f64| observed(canary, seconds, noise, None);
     let worse = leaking(2.0, 60.0, 0.01);
     assert!(worse.decision.is_beyond, "{:?}", worse.decision);
     assert!(
@@ -236,11 +241,24 @@ fn what_is_in_use_is_compared_by_process_where_both_were_observed_equally_long()
     assert_eq!(vague.verdict, Verdict::NotEnoughData, "it may hold more: {vague:?}");
     assert!(vague.reasons[0].contains("bytes in use +"), "{vague:?}");
     assert_eq!(leaking(0.99, 60.0, 0.01).decision.verdict, Verdict::Same);
-    let uneven = leaking(2.0, 90.0, 0.01);
-    assert_eq!((uneven.totals.len(), uneven.decision.verdict), (2, Verdict::Same), "{:?}", uneven.decision);
-    assert!(
-        uneven.notes.iter().any(|note| note.contains("what is in use is not compared")),
-        "{:?}",
-        uneven.notes
-    );
+    for (uneven, expect) in [
+        (
+            leaking(2.0, 90.0, 0.01),
+            "for 60.0 s in the processes of the base and for 90.0 s in those of the canary",
+        ),
+        // One that was started anew among three that were not.
+        (
+            observed(2.0, 60.0, 0.01, Some(20.0)),
+            "for 20.0 to 60.0 s in the processes of the base and for 60.0 s",
+        ),
+    ] {
+        assert_eq!(
+            (uneven.totals.len(), uneven.decision.verdict),
+            (2, Verdict::Same),
+            "{:?}",
+            uneven.decision
+        );
+        let note = uneven.notes.iter().find(|note| note.contains("what is in use is not compared"));
+        assert!(note.is_some_and(|note| note.contains(expect)), "{:?}", uneven.notes);
+    }
 }

@@ -1,6 +1,7 @@
 //! One traced process: its images, their slots and mappings, and how it ended.
 
 mod clock;
+mod image_state;
 mod runtimes;
 
 use std::collections::BTreeMap;
@@ -8,16 +9,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use clock::Clock;
+pub(super) use image_state::{Code, ImageState};
 
 use super::go::GoHeap;
-use super::image::{self, FunctionState, Object};
+use super::image::{self, Object};
 use super::unwinding::{self, Unwinding, Uses};
-use crate::collect::{self, SlotCounts};
+use crate::kernel::Kernel;
 use crate::kernel::attach::{Kind, Links};
-use crate::kernel::{Kernel, KernelError};
-use crate::mode::{Mode, Tracing};
+use crate::mode::Tracing;
 use crate::model::node::TargetId;
-use crate::model::{SiteSums, snapshot};
+use crate::model::snapshot;
 use crate::symbolize::{AddressCache, Symbols};
 use crate::target::mappings::{MappedFile, Mappings};
 use crate::target::{Target, Usage};
@@ -39,98 +40,6 @@ pub(super) struct Traced {
     /// Its age when that began, in seconds.
     age_at_start: f64,
     loader_links: Links,
-}
-
-/// One image of it.
-pub(super) struct ImageState {
-    pub(super) slot: u32,
-    pub(super) mode: Mode,
-    /// At any time.
-    pub(super) was_sampled: bool,
-    pub(super) functions: Vec<FunctionState>,
-    pub(super) allocators: Vec<snapshot::Allocator>,
-    objects: Vec<Object>,
-    /// Where the totals of its functions are, one range per object.
-    pub(super) totals: Vec<Range<u32>>,
-    /// Its counts, once it is over and its slot and totals may be another's.
-    pub(super) last_counts: Option<SlotCounts>,
-    /// And those of its call sites, once they are forgotten.
-    pub(super) last_sums: Option<SiteSums>,
-    mappings: Mappings,
-    addresses: AddressCache,
-    uses: Uses,
-    /// What Go's runtime says, where it has one.
-    pub(super) go: Option<GoHeap>,
-    links: Links,
-    counting: bool,
-    /// How long it was counted in.
-    clock: Clock,
-    ended: bool,
-}
-
-impl ImageState {
-    /// Whether what is in use is known by Go's runtime alone, which counts it from the start of the process.
-    fn is_known_by_runtime(&self) -> bool {
-        self.go.is_some() && (self.mode == Mode::Alloc || !self.has_probes())
-    }
-
-    /// Its counts now, or at its end.
-    pub(super) fn counts(&self, kernel: &Kernel) -> Result<SlotCounts, KernelError> {
-        match &self.last_counts {
-            Some(counts) => Ok(counts.clone()),
-            None => {
-                let functions = self.functions.iter();
-                let functions = functions.map(|function| (function.total, function.function.frees));
-                collect::slot(kernel, self.slot, functions)
-            }
-        }
-    }
-}
-
-/// What is known of an image's code.
-pub(super) struct Code<'a> {
-    pub(super) mappings: &'a Mappings,
-    pub(super) cache: &'a mut AddressCache,
-    functions: &'a [FunctionState],
-    allocators: &'a [snapshot::Allocator],
-}
-
-impl<'a> Code<'a> {
-    /// The names of a function and of the allocator that it belongs to, by the index of the function's totals.
-    pub(super) fn call_of(&self, total: u32) -> Option<(&'a str, &'a str)> {
-        let function = &self.functions.iter().find(|function| function.total == total)?.function;
-        Some((&self.allocators.get(function.allocator)?.name, &function.name))
-    }
-}
-
-impl ImageState {
-    /// Nobody walks its stacks any more.
-    pub(super) fn release_tables(&mut self, kernel: &mut Kernel, unwinding: Option<&Unwinding>) {
-        kernel.set_code(self.slot, &[]);
-        unwinding::release(unwinding, &mut self.uses);
-    }
-
-    /// Its files are not asked for any more: they were kept open.
-    pub(super) fn forget_files(&mut self) {
-        self.mappings = Mappings::default();
-        self.addresses = AddressCache::default();
-        self.objects = Vec::new();
-    }
-
-    /// Probes count in it, or did.
-    pub(super) const fn has_probes(&self) -> bool {
-        !self.functions.is_empty()
-    }
-
-    /// Its files with allocators.
-    pub(super) fn objects(&self) -> &[Object] {
-        &self.objects
-    }
-
-    /// Whether a file was mapped when it was last looked at.
-    pub(super) fn has(&self, file: &MappedFile) -> bool {
-        self.mappings.files().iter().any(|known| known.identity == file.identity)
-    }
 }
 
 impl Traced {

@@ -61,5 +61,11 @@ mod tests {
             (text_at(&data, 4).as_deref(), text_at(&data, 6), text_at(&data, 9)),
             (Some("a"), None, None)
         );
+        let mut long = vec![b'a'; MAX_TEXT_BYTES + 1];
+        *long.last_mut().unwrap() = 0;
+        assert_eq!(
+            (text_at(&long, 0), text_at(&long, 2).map(|text| text.len())),
+            (None, Some(MAX_TEXT_BYTES - 2))
+        );
     }
 }

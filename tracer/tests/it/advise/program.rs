@@ -163,6 +163,12 @@ fn the_gate_fails_above_a_rate_of_what_is_at_least_likely() {
     check("100000/s", 0, "");
     check("97MiB/s", 3, "tracer: 1 advice is about more than 97.0 MiB/s: ping-pong in make:1");
     check("98MiB/s", 0, "");
+    // It came when nine tenths of the time were over.
+    let late = site(&["make|a.c|1", "main|a.c|9"], 100_000, 1024, 0);
+    let mut late = snapshot(vec![late], 10.0);
+    late.targets[0].counted_seconds = Some(1.0);
+    let (_folder, path) = saved(&late, "late.json");
+    assert_eq!(advise(&path, &["--fail-above", "99999/s"]).code, Some(3), "in its own time");
     let (_folder, path) = saved(&go::only("1.27", &["main.small"]), "possible.json");
     let outcome = advise(&path, &["--fail-above", "0"]);
     assert!(

@@ -146,9 +146,13 @@ impl Series {
     }
 
     fn side(&mut self, group: &str, workload: &str, side: Side) {
+        self.side_of("web", group, workload, side);
+    }
+
+    fn side_of(&mut self, service: &str, group: &str, workload: &str, side: Side) {
         let Side { processes, until, .. } = side;
         let labels = format!(
-            "namespace=\"shop\",service=\"web\",workload=\"{workload}\",canary_group=\"{group}\",version=\"{group}\",\
+            "namespace=\"shop\",service=\"{service}\",workload=\"{workload}\",canary_group=\"{group}\",version=\"{group}\",\
              job=\"tracer\",instance=\"{group}\""
         );
         let mib = u64::from(processes) << 20;
@@ -171,8 +175,12 @@ impl Series {
     }
 
     fn verdict(&mut self, number: usize, node: Node) {
+        self.verdict_of("web", number, node);
+    }
+
+    fn verdict_of(&mut self, service: &str, number: usize, node: Node) {
         let labels = format!(
-            "namespace=\"shop\",service=\"web\",workload=\"web\",job=\"tracer\",instance=\"node-{number}\""
+            "namespace=\"shop\",service=\"{service}\",workload=\"web\",job=\"tracer\",instance=\"node-{number}\""
         );
         if let Some(gate) = node.gate {
             self.add(&format!("tracer_canary_gate{{{labels}}}"), &format!("{gate}x{MINUTES}"));
@@ -310,6 +318,31 @@ fn the_worst_verdict_of_the_nodes_that_can_tell_holds() {
     run("the_worst_verdict_of_the_nodes_that_can_tell_holds", &tests);
 }
 
+/// Check that a workload of two services goes on only if both say so, and stops if one does.
+#[test]
+fn a_workload_goes_on_only_if_each_of_its_services_does() {
+    let mut tests = String::new();
+    for (name, web, proxy, verdict) in [
+        ("both say go", Some(1), Some(1), Go),
+        ("the first cannot tell", None, Some(1), Unknown),
+        ("the second cannot tell", Some(1), None, Unknown),
+        ("neither can tell", None, None, Unknown),
+        ("one says stop", Some(1), Some(0), Stop),
+        ("one says stop, the other cannot tell", None, Some(0), Stop),
+    ] {
+        let mut series = Series::scene(&Scene::of(SIDE));
+        for group in ["canary", "stable"] {
+            series.side_of("proxy", group, "web", SIDE);
+        }
+        series.verdict_of("web", 0, Node { gate: web, until: MINUTES });
+        series.verdict_of("proxy", 0, Node { gate: proxy, until: MINUTES });
+        let gates = argo("shop", "web", &[]).into_iter().chain(flagger("shop", "web"));
+        let all: Vec<_> = gates.filter(is_of_verdict).flat_map(|gate| expectations(&gate, verdict)).collect();
+        tests.push_str(&tested(name, &series, &all));
+    }
+    run("a_workload_goes_on_only_if_each_of_its_services_does", &tests);
+}
+
 /// Check that arguments change what is asked, and that they name one workload of one namespace.
 #[test]
 fn arguments_of_a_gate_choose_what_is_judged() {
@@ -344,6 +377,7 @@ fn every_gate_reads_recorded_series() {
     }
     let expect = [
         "tracer:canary_alloc_bytes:gate",
+        "tracer:canary_expected:bool",
         "tracer:canary_inuse_bytes:gate",
         "tracer:canary_trusted:bool",
         "tracer:canary_verdict:gate",

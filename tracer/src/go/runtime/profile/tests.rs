@@ -140,3 +140,16 @@ fn records_that_lie_far_apart_are_read_one_by_one() {
     let sparse = [all[0].clone(), Found { record: first + (1 << 30), ..all[1].clone() }];
     assert_eq!(profile.run(&sparse, first), (1, 64));
 }
+
+/// Check that stacks that lie over one another, which cost a process next to nothing, do not cost the tracer memory without end.
+#[test]
+fn buckets_that_say_they_are_large_are_too_many_before_they_are_a_million() {
+    let mut held = Held::new(40_100);
+    for bucket in &mut held.buckets {
+        bucket[5] = 1000;
+    }
+    // Below the last ones: a stack ends within those.
+    held.variables[0] = held.address(40_000);
+    let error = held.profile().read(&memory()).unwrap_err().to_string();
+    assert!(error.contains("too many"), "{error}");
+}
