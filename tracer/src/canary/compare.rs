@@ -87,7 +87,7 @@ struct Tests {
 impl Subject<'_> {
     fn test(&self, groups: &[Group], quantities: &[Quantity]) -> Tests {
         let is_sampling_only = self.sides.iter().any(|units| units.len() < FEWEST_UNITS);
-        let (mut sites, mut rest) = self.divide(groups);
+        let (mut sites, mut rest) = self.divide(groups, quantities);
         let mut bytes_variation = None;
         for (&quantity, at) in quantities.iter().zip(0..) {
             let is_large = |site: &Site| site.is_large.get(at).copied().unwrap_or_default();
@@ -122,8 +122,8 @@ impl Subject<'_> {
         Tests { totals, sites, rest, is_sampling_only, variation: bytes_variation }
     }
 
-    /// Sites that are large enough to be tested, and all others as one.
-    fn divide(&self, groups: &[Group]) -> (Vec<Site>, Option<Site>) {
+    /// Sites that are large enough to be tested in one of the quantities, and all others as one.
+    fn divide(&self, groups: &[Group], quantities: &[Quantity]) -> (Vec<Site>, Option<Site>) {
         let totals = QUANTITIES.map(|quantity| pairs::total(quantity, self.sides));
         let mut sites = Vec::new();
         let mut rest: Option<Site> = None;
@@ -133,7 +133,7 @@ impl Subject<'_> {
             let samples = sum(|cell| cell.samples);
             let samples = [samples, samples, samples.max(sum(|cell| cell.inuse_samples))];
             let mut is_large = [false; 3];
-            let each = is_large.iter_mut().zip(&QUANTITIES).zip(&totals).zip(samples);
+            let each = is_large.iter_mut().zip(quantities).zip(&totals).zip(samples);
             for (((is_large, &quantity), total), samples) in each {
                 let pair = cells.pair(quantity, self.sides);
                 *is_large = samples >= FEWEST_SAMPLES && pairs::share(&pair, total) >= self.options.min_share;

@@ -161,7 +161,7 @@ fn mode_that_changes_goes_on_counting() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut servant = Servant::named(&copy_named(&directory, "mode-changes"));
     let daemon = Daemon::start(&config("mode-changes", Mode::Live, "0"));
-    wait_counted_in(&daemon, &[servant.pid]);
+    let id = wait_counted_in(&daemon, &[servant.pid]).remove(0);
     let watcher = Watcher::of(&daemon);
     let labels = [("service", "mode-changes")];
     servant.work(2);
@@ -202,6 +202,10 @@ fn mode_that_changes_goes_on_counting() {
         ("tracer_inuse_bytes", Some(new_bytes - new_freed_bytes)),
     ];
     assert_shows(&daemon, &labels, &shown);
+    let document = daemon.json(&format!("/targets/{id}/snapshot"));
+    let seconds = |name: &str| document["targets"][0][name].as_f64().expect("a number");
+    let (all, inuse) = (seconds("counted_seconds"), seconds("inuse_seconds"));
+    assert!(0.0 < inuse && inuse < all - 0.5, "counted for {all} s, what is in use for {inuse} s");
     done(&daemon, &["mode", "alloc"]);
     wait_row(&daemon, servant.pid, |row| row["mode"] == "alloc");
     daemon.rewrite_config(&(config("mode-changes", Mode::Live, "0") + "# another\n"));
