@@ -40,7 +40,7 @@ impl Cell {
     pub(super) fn of(site: &CallSite) -> Self {
         let amount = |value: u64, error: f64| Amount { value: value as f64, variance: error * error };
         let errors = site.standard_error;
-        let is_exact = errors.inuse_objects.is_none_or(|error| error <= 0.0);
+        let is_exact = errors.inuse_bytes.is_none_or(|error| error <= 0.0);
         Self {
             bytes: amount(site.alloc_bytes, errors.alloc_bytes),
             objects: amount(site.alloc_objects, errors.alloc_objects),
@@ -112,6 +112,8 @@ pub(super) fn with_errors(site: &CallSite, snapshot: &Snapshot) -> CallSite {
         && errors.inuse_bytes.is_none_or(|error| error <= 0.0)
     {
         let size = bytes as f64 / objects as f64;
+        let chance = -f64::exp_m1(-size.max(1.0) / interval as f64);
+        site.inuse_samples = Some((objects as f64 * chance).round().max(1.0) as u64);
         errors.inuse_bytes = Some((bytes as f64 * excess(size, interval, Quantity::InuseBytes)).sqrt());
     }
     site.standard_error = errors;

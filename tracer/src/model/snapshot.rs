@@ -103,7 +103,7 @@ pub struct Target {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_seconds: Option<f64>,
     /// How long what is in use was counted: since its program or its mode has changed, if it has; what a runtime alone
-    /// knows, since the process began. Documents of others have none.
+    /// knows, since its program began. Documents of others have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inuse_seconds: Option<f64>,
     /// Resident set when last seen alive.

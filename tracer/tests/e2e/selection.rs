@@ -180,7 +180,10 @@ fn processes_that_start_later_are_traced_and_ended_ones_released() {
     assert!(servants.iter().all(|servant| breakpoints_of(servant.pid) > 0), "the others are traced on");
     let snapshot = report(tracer);
     assert_exact_each(&snapshot, &tallies);
-    assert_eq!(of_pid(&snapshot, first.pid).ended.as_deref(), Some("ended"));
+    let over = of_pid(&snapshot, first.pid);
+    assert_eq!(over.ended.as_deref(), Some("ended"));
+    let (counted, inuse) = (over.counted_seconds.expect("a time"), over.inuse_seconds.expect("a time"));
+    assert!(counted < snapshot.attached_seconds && inuse < counted + 0.01, "{inuse} s of {counted} s");
     assert_eq!(of_pid(&snapshot, last.pid).ended, None);
     assert_eq!(snapshot.quality.verdict, Verdict::Exact, "{:?}", snapshot.quality);
 }

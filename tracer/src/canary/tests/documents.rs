@@ -165,6 +165,13 @@ fn errors_that_a_profile_does_not_keep_follow_from_its_interval() {
     assert!((site.standard_error.alloc_objects / 10_245.0 - 0.1_f64.sqrt()).abs() < 0.001, "{site:?}");
     let exact = bare(0, 10_245, 655_680);
     assert_eq!((exact.samples, exact.standard_error), (10_245, SiteErrors::default()));
+    // What is in use too: 1,024 objects are one sample, not as many blocks.
+    let mut holds = CallSite { inuse_samples: None, standard_error: SiteErrors::default(), ..of_pid(7) };
+    (holds.inuse_objects, holds.inuse_bytes) = (Some(1024), Some(65_536));
+    let mut document_of_it = document(&[(7, 70)], vec![holds]);
+    document_of_it.sample_bytes = 65_536;
+    let holds = Unit::of(&document_of_it, "a").remove(0).sites.remove(0);
+    assert_eq!(holds.inuse_samples, Some(1), "{holds:?}");
     // Far larger than the interval: each is a sample, and knows itself.
     assert!(bare(512, 5, 5_000_000).standard_error.alloc_bytes < 1.0);
     // What a document says itself stays.

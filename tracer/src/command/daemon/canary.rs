@@ -23,14 +23,20 @@ use window::{Observed, Window};
 /// Of the time that pictures take: the next ones wait so many times longer, so that they take 2 % of a processor at most.
 const REST: u32 = 50;
 
+/// Looks at most that wait for names, and how long.
+const LOOKS_FOR_NAMES: u32 = 3;
+const NAMES_WITHIN: Duration = Duration::from_secs(1);
+
 /// All that is kept between comparisons.
 pub(super) struct Watch {
     judge: Judge,
     services: Services,
     windows: HashMap<TargetId, Member>,
     started: Instant,
-    looked: Option<Instant>,
-    took: Duration,
+    /// When the next look is due; `None`: now.
+    due: Option<Instant>,
+    /// Looks in a row that were not judged, since names were missing.
+    waited: u32,
     was_enabled: bool,
 }
 
@@ -49,8 +55,8 @@ impl Watch {
             services: Services::default(),
             windows: HashMap::new(),
             started: Instant::now(),
-            looked: None,
-            took: Duration::ZERO,
+            due: None,
+            waited: 0,
             was_enabled: false,
         })
     }
@@ -62,8 +68,7 @@ impl Watch {
             self.forget(shared);
             return Ok(());
         }
-        let wait = config.interval.max(self.took * REST);
-        if self.judge.is_busy() || self.looked.is_some_and(|looked| looked.elapsed() < wait) {
+        if self.judge.is_busy() || self.due.is_some_and(|due| Instant::now() < due) {
             return Ok(());
         }
         let begin = Instant::now();
@@ -72,9 +77,14 @@ impl Watch {
         self.services.look(now, fleet.config.expire_after.as_secs_f64(), &node.targets);
         let seen = self.pictures(fleet, &node.targets, now)?;
         let jobs = self.services.jobs(&node.targets, seen, config.min_share.ratio());
-        self.judge.send(jobs, &config, self.services.notes());
-        self.took = begin.elapsed();
-        self.looked = Some(Instant::now());
+        // Stacks of Go are seen by these looks alone, so that names of new ones are asked for here: they come in a moment.
+        let awaits_names = jobs.iter().any(|job| job.awaits_names) && self.waited < LOOKS_FOR_NAMES;
+        self.waited = if awaits_names { self.waited + 1 } else { 0 };
+        let wait = if awaits_names { NAMES_WITHIN } else { config.interval };
+        if !awaits_names {
+            self.judge.send(jobs, &config, self.services.notes());
+        }
+        self.due = Some(Instant::now() + wait.max(begin.elapsed() * REST));
         Ok(())
     }
 
@@ -110,6 +120,7 @@ impl Watch {
     fn forget(&mut self, shared: &Shared) {
         if std::mem::take(&mut self.was_enabled) {
             self.windows.clear();
+            self.due = None;
             self.services = Services::default();
             shared.publish_canaries(Canaries::default());
         }

@@ -182,7 +182,7 @@ impl Session {
     pub fn replaced(&mut self, pid: u32) {
         self.leave(pid);
         if let Some(traced) = self.last_with(pid) {
-            traced.image_ended();
+            traced.executed();
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct Traced {
     counting: bool,
     /// How long it was counted in.
     clock: Clock,
-    /// Its age when that began, in seconds.
+    /// The age of its program when that began, in seconds; less than 0 where the program came later.
     age_at_start: f64,
     loader_links: Links,
 }
@@ -249,6 +249,12 @@ impl Traced {
         }
     }
 
+    /// It runs another program from now on.
+    pub(super) fn executed(&mut self) {
+        self.image_ended();
+        self.age_at_start = -self.clock.seconds();
+    }
+
     pub(super) fn is_alive(&self) -> bool {
         self.target.is_alive()
     }
@@ -259,6 +265,9 @@ impl Traced {
 
     pub(super) fn end(&mut self, how: &str) {
         self.clock.run(false);
+        if let Some(image) = self.images.last_mut() {
+            image.clock.run(false);
+        }
         self.ended.get_or_insert_with(|| how.to_owned());
     }
 

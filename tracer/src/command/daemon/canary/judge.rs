@@ -20,6 +20,8 @@ pub(super) struct Job {
     pub(super) sides: [Side; 2],
     /// Why it cannot be compared.
     pub(super) reason: Option<String>,
+    /// That is because names are still being looked up.
+    pub(super) awaits_names: bool,
     pub(super) notes: Vec<String>,
 }
 
@@ -85,7 +87,7 @@ fn judge(works: &Receiver<Work>, is_busy: &AtomicBool, shared: &Shared) {
 
 /// The verdict of one service; what cannot be compared is not enough data.
 fn service(job: Job, options: &Options) -> ServiceCanary {
-    let Job { service, sides: [base, canary], reason, notes } = job;
+    let Job { service, sides: [base, canary], reason, notes, .. } = job;
     let releases = [&base, &canary].map(|side| release(side, options.per));
     let reason = reason.or_else(|| idle([&base, &canary], options.per));
     let compared = match reason {

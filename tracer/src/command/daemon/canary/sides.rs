@@ -77,8 +77,11 @@ impl Services {
                 let members = all.get(name).unwrap_or(&none);
                 let nameless = nameless(members, &seen, min_share);
                 let sides = [0, 1].map(|at| side(at, members, &mut seen));
-                let reason = reason(members, &sides).or(nameless);
-                Job { service: name.clone(), sides, reason, notes: notes(members) }
+                let (reason, awaits_names) = match reason(members, &sides) {
+                    Some(reason) => (Some(reason), false),
+                    None => (nameless.clone(), nameless.is_some()),
+                };
+                Job { service: name.clone(), sides, reason, awaits_names, notes: notes(members) }
             })
             .collect()
     }

@@ -258,7 +258,11 @@ impl GoHeap {
     /// The program takes no samples now. Before it has begun that says nothing: the runtime sets its rate when it starts, and
     /// there is nothing to count from.
     fn has_no_profile(&mut self) {
-        self.profile = None;
+        let marks = self.start.as_mut().and_then(|start| start.profile.as_mut());
+        if let (Some(last), Some(marks)) = (self.profile.take(), marks) {
+            self.rates.push((last.interval_bytes, 0, marks.close(&last)));
+            self.rates.truncate(RATES_MAX);
+        }
         let has_begun = self.totals.as_ref().is_some_and(|totals| totals.alloc_objects > 0);
         if let Some(start) = self.start.as_mut().filter(|_| !has_begun) {
             start.profile.get_or_insert_default();
@@ -375,7 +379,11 @@ impl GoHeap {
         let missing =
             self.missing.iter().map(|(what, why)| format!("process {pid}: {}: the {what}: {why}", self.path));
         let rates = self.rates.iter().map(|(from, to, is_kept)| {
-            let rest = if *is_kept { "what is in use" } else { "what was sampled before" };
+            let rest = if *is_kept {
+                "what is in use, and what was sampled since the last reading before,"
+            } else {
+                "what was sampled before"
+            };
             format!(
                 "process {pid} has changed its runtime.MemProfileRate from {from} to {to} meanwhile: {rest} is weighed by the new one"
             )

@@ -37,7 +37,8 @@ fn side(name: &str, first_pid: u32, times: u64, cpu_seconds: &[f64]) -> Side {
 
 fn job(service: &str, sides: [Side; 2], reason: Option<&str>) -> Job {
     let service = ServiceName { service: service.into(), ..ServiceName::default() };
-    Job { service, sides, reason: reason.map(str::to_owned), notes: vec!["a note".to_owned()] }
+    let reason = reason.map(str::to_owned);
+    Job { service, sides, reason, awaits_names: false, notes: vec!["a note".to_owned()] }
 }
 
 /// The verdicts of a real thread on these.

@@ -55,7 +55,7 @@ fn names_that_are_looked_up_are_waited_for_where_their_call_sites_would_be_teste
             (target.id, Some(Observed { nameless: Nameless { objects: 0, bytes }, ..observed() }))
         });
         let jobs = services.jobs(&targets, seen.collect(), 0.001);
-        assert_eq!(jobs[0].reason.as_deref(), expect, "{bytes}");
+        assert_eq!((jobs[0].reason.as_deref(), jobs[0].awaits_names), (expect, expect.is_some()), "{bytes}");
     };
     check(0, None);
     check(
