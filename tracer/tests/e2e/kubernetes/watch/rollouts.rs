@@ -124,5 +124,7 @@ fn what_happens_to_rollouts_elsewhere_is_not_published() {
     // It comes behind the others, and is one that matters.
     api.apply(rollout("shop", "api", "6f5c8d", "7d4b9c"));
     poll("it has come", || (rig.wait(&id(1)).rollout == Some(Group::Canary)).then_some(()));
+    // It can be found a moment before that is told.
+    poll("it is published", || (rig.published.load(Ordering::Relaxed) > published).then_some(()));
     assert_eq!(rig.published.load(Ordering::Relaxed), published + 1);
 }
