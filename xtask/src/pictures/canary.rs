@@ -24,9 +24,7 @@ const STYLE: &str = "body{font:14px 'DejaVu Sans',sans-serif;margin:20px}table{b
 /// Compares redis with larger values to redis, and writes both pictures.
 pub(super) fn take(stage: &Stage, folder: &Path) -> Result<()> {
     let release = |payload: u32| -> Result<Vec<Cast>> {
-        (0..PROCESSES)
-            .map(|number| stage.redis(&format!("{payload}-{number}"), "set,lpush", payload))
-            .collect()
+        (0..PROCESSES).map(|number| stage.redis(&format!("{payload}-{number}"), "set", payload)).collect()
     };
     let [base, canary] = PAYLOADS.map(release);
     let (base, canary) = (base?, canary?);
@@ -35,16 +33,7 @@ pub(super) fn take(stage: &Stage, folder: &Path) -> Result<()> {
     say("comparing for 20 s");
     let mut compare = Command::new(toolchain::tracer(true));
     compare.arg("compare").args([&base, &canary].map(|casts| pids(casts)));
-    compare.args([
-        "--duration",
-        "20s",
-        "--sample-bytes",
-        "64KiB",
-        "--per",
-        "process",
-        "--format",
-        "markdown",
-    ]);
+    compare.args(["--duration", "20s", "--sample-bytes", "16KiB", "--format", "markdown"]);
     compare.arg("-o").arg(&flame_graph).arg("-o").arg(&markdown);
     let status = compare.status().context("failed to start tracer")?;
     if status.code() != Some(STOP) {
@@ -79,7 +68,7 @@ fn photograph(page: &Path, profile: &Path, picture: &Path) -> Result<()> {
     let mut browser = Command::new("chromium");
     browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
     browser.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
-    browser.args(["--hide-scrollbars", "--window-size=1060,380"]);
+    browser.args(["--hide-scrollbars", "--window-size=1240,480"]);
     browser.arg(format!("--user-data-dir={}", profile.display()));
     browser.arg(format!("--screenshot={}", picture.display()));
     browser.arg(format!("file://{}", page.display()));
