@@ -106,9 +106,8 @@ pub fn profiled(
             Some(sized(closed.interval_bytes, *closed.samples.get(&bucket.address)?, 0))
         });
         let present = sized(now.interval_bytes, start.since(bucket), bucket.live);
-        let sizes: Vec<ProfiledSize> =
-            closed.chain([present]).filter(|size| size.allocated > 0 || size.live > 0).collect();
-        if sizes.is_empty() {
+        let mut sizes = closed.chain([present]).filter(|size| size.allocated > 0 || size.live > 0).peekable();
+        if sizes.peek().is_none() {
             continue;
         }
         let key = key_of(bucket);
